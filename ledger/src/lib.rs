@@ -1,0 +1,1 @@
+//! Blocks, the state machine, double entry and proofs

@@ -1,0 +1,280 @@
+//! Admission: every node judges every message by the same rules before it counts.
+//!
+//! Admission is pure. The node asks it twice: when a message arrives (to refuse nonsense early) and
+//! when a block is executed (where it decides). Cheap checks come before the signature.
+
+use crate::book::PeriodBook;
+use crate::energy::Energy;
+use crate::keys::{ChainId, SignatureError};
+use crate::member::{Member, Membership, MeteringPointId, PartyId};
+use crate::order::{MalformedOrder, Order, OrderId, Side};
+use crate::price::Price;
+use crate::reading::{IntervalReading, Quality};
+use crate::rules::MarketRules;
+use crate::signed::{Envelope, Signed};
+use crate::time::{DeliveryPeriod, Timestamp};
+
+/// What admission has to know.
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionContext<'a> {
+    /// The community.
+    pub chain: &'a ChainId,
+    /// Its rules.
+    pub rules: &'a MarketRules,
+    /// Its members.
+    pub membership: &'a Membership,
+    /// The time of the block in which the message would stand.
+    pub block_time: Timestamp,
+}
+
+/// An order that counts. Its one door is [`admit_order`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedOrder(Signed<Order>);
+
+/// A reading that counts. Its one door is [`admit_reading`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedReading(Signed<IntervalReading>);
+
+impl AdmittedOrder {
+    /// The order.
+    pub fn order(&self) -> &Order {
+        self.0.payload()
+    }
+
+    /// Its name.
+    pub fn id(&self) -> OrderId {
+        self.0.id()
+    }
+}
+
+impl AdmittedReading {
+    /// The reading.
+    pub fn reading(&self) -> &IntervalReading {
+        self.0.payload()
+    }
+}
+
+/// Why a message does not count. Named as the law that was broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Meant for another community.
+    #[error("it is meant for community {0}, not for this one")]
+    OtherCommunity(ChainId),
+    /// Nobody here has this identifier.
+    #[error("party {0} is not a member")]
+    UnknownParty(PartyId),
+    /// The metering point is not the party's.
+    #[error("metering point {0} does not belong to the party")]
+    ForeignMeteringPoint(MeteringPointId),
+    /// The period has another length than the community's.
+    #[error("the period lasts {0} minutes, not as long as this community's")]
+    WrongPeriodLength(i64),
+    /// The order breaks its own form.
+    #[error("malformed: {0}")]
+    Malformed(#[from] MalformedOrder),
+    /// The last gate of the period has closed.
+    #[error("the last gate for this period closed at {0:?}")]
+    AfterGateClosure(Timestamp),
+    /// The period lies too far ahead.
+    #[error("the period starts more than {0} ms ahead")]
+    BeyondHorizon(u64),
+    /// A limit outside the community's price range.
+    #[error("limit {limit} lies outside {min} to {max}")]
+    PriceOutOfRange {
+        /// The limit.
+        limit: Price,
+        /// The lowest allowed.
+        min: Price,
+        /// The highest allowed.
+        max: Price,
+    },
+    /// A limit that is not a whole number of ticks.
+    #[error("limit {0} is not a multiple of the tick")]
+    OffTick(Price),
+    /// More energy than the metering point can carry in a period, with what is already filled.
+    #[error("{wanted:?} ordered or filled, the metering point is registered for {max:?}")]
+    BeyondMeteringPoint {
+        /// Filled plus ordered.
+        wanted: Energy,
+        /// The registered limit.
+        max: Energy,
+    },
+    /// The same or a newer message of this party is already known.
+    #[error("sequence {given} is not above {known}, which already counts")]
+    SequenceReplayed {
+        /// The message's.
+        given: u64,
+        /// The one that counts.
+        known: u64,
+    },
+    /// A reading of a period that is not over.
+    #[error("the period ends at {0:?}, it cannot be metered yet")]
+    BeforeDelivery(Timestamp),
+    /// A reading of a period whose settlement is final.
+    #[error("the settlement of this period has been final since {0:?}")]
+    AfterFinality(Timestamp),
+    /// A register fell, or counted more than the metering point can carry.
+    #[error("a register counted {counted:?}, possible are 0 to {max:?}")]
+    ImplausibleReading {
+        /// The figure.
+        counted: Energy,
+        /// The registered limit.
+        max: Energy,
+    },
+    /// A reading that says itself that there was none.
+    #[error("a reading cannot be sent as missing")]
+    MissingSent,
+    /// The signature does not hold.
+    #[error("bad signature: {0}")]
+    BadSignature(#[from] SignatureError),
+}
+
+impl Rejection {
+    /// A short name without figures, for counters.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherCommunity(_) => "other_community",
+            Self::UnknownParty(_) => "unknown_party",
+            Self::ForeignMeteringPoint(_) => "foreign_metering_point",
+            Self::WrongPeriodLength(_) => "wrong_period_length",
+            Self::Malformed(_) => "malformed",
+            Self::AfterGateClosure(_) => "after_gate_closure",
+            Self::BeyondHorizon(_) => "beyond_horizon",
+            Self::PriceOutOfRange { .. } => "price_out_of_range",
+            Self::OffTick(_) => "off_tick",
+            Self::BeyondMeteringPoint { .. } => "beyond_metering_point",
+            Self::SequenceReplayed { .. } => "sequence_replayed",
+            Self::BeforeDelivery(_) => "before_delivery",
+            Self::AfterFinality(_) => "after_finality",
+            Self::ImplausibleReading { .. } => "implausible_reading",
+            Self::MissingSent => "missing_sent",
+            Self::BadSignature(_) => "bad_signature",
+        }
+    }
+}
+
+/// Judges an order: community, membership, form, gate, limits, replay, signature.
+///
+/// `book` is the book of the order's period as it stands before this order.
+///
+/// # Errors
+/// [`Rejection`] names the first rule that is broken.
+pub fn admit_order(
+    envelope: Envelope<Order>,
+    context: &AdmissionContext<'_>,
+    book: Option<&PeriodBook>,
+) -> Result<AdmittedOrder, Rejection> {
+    let order = envelope.unverified();
+    let member =
+        context.member(&order.community, order.party, order.metering_point, order.period)?;
+    order.check_form()?;
+    context.check_gate(order.period)?;
+    context.check_limits(order)?;
+    let key = (order.side, order.party);
+    if let Some(known) = book.and_then(|book| book.sequence(key))
+        && order.sequence <= known
+    {
+        return Err(Rejection::SequenceReplayed { given: order.sequence, known });
+    }
+    let max = match order.side {
+        Side::Buy => member.import_max,
+        Side::Sell => member.export_max,
+    };
+    let filled = book.map_or(Energy::ZERO, |book| book.filled(key));
+    let wanted = order.energy().and_then(|energy| energy.plus(filled));
+    let wanted = wanted.map_err(MalformedOrder::Overflow)?;
+    if !order.is_withdrawal() && wanted > max {
+        return Err(Rejection::BeyondMeteringPoint { wanted, max });
+    }
+    Ok(AdmittedOrder(envelope.verify(context.chain, &member.key)?))
+}
+
+/// Judges a reading: community, membership, time, plausibility, replay, signature.
+///
+/// `known_sequence` is that of the reading that counts for this party and period so far.
+///
+/// # Errors
+/// [`Rejection`] names the first rule that is broken.
+pub fn admit_reading(
+    envelope: Envelope<IntervalReading>,
+    context: &AdmissionContext<'_>,
+    known_sequence: Option<u64>,
+) -> Result<AdmittedReading, Rejection> {
+    let reading = envelope.unverified();
+    let member = context.member(
+        &reading.community,
+        reading.party,
+        reading.metering_point,
+        reading.period,
+    )?;
+    let ends_at = reading.period.end();
+    if context.block_time < ends_at {
+        return Err(Rejection::BeforeDelivery(ends_at));
+    }
+    let final_at = context.rules.final_at(reading.period);
+    if context.block_time >= final_at {
+        return Err(Rejection::AfterFinality(final_at));
+    }
+    if reading.quality == Quality::Missing {
+        return Err(Rejection::MissingSent);
+    }
+    for (counted, max) in
+        [(reading.imported, member.import_max), (reading.exported, member.export_max)]
+    {
+        if counted.is_negative() || counted > max {
+            return Err(Rejection::ImplausibleReading { counted, max });
+        }
+    }
+    let known = known_sequence.unwrap_or_default();
+    if reading.sequence <= known {
+        return Err(Rejection::SequenceReplayed { given: reading.sequence, known });
+    }
+    Ok(AdmittedReading(envelope.verify(context.chain, &member.key)?))
+}
+
+impl<'a> AdmissionContext<'a> {
+    fn member(
+        &self,
+        community: &ChainId,
+        party: PartyId,
+        metering_point: MeteringPointId,
+        period: DeliveryPeriod,
+    ) -> Result<&'a Member, Rejection> {
+        if community != self.chain {
+            return Err(Rejection::OtherCommunity(*community));
+        }
+        let member = self.membership.get(&party).ok_or(Rejection::UnknownParty(party))?;
+        if member.metering_point != metering_point {
+            return Err(Rejection::ForeignMeteringPoint(metering_point));
+        }
+        if period.length() != self.rules.period_length {
+            return Err(Rejection::WrongPeriodLength(period.length().minutes()));
+        }
+        Ok(member)
+    }
+
+    fn check_gate(&self, period: DeliveryPeriod) -> Result<(), Rejection> {
+        let closes_at = self.rules.gates.last_closes_at(period);
+        if self.block_time >= closes_at {
+            return Err(Rejection::AfterGateClosure(closes_at));
+        }
+        let ahead_ms = period.start().millis_since(self.block_time);
+        if u64::try_from(ahead_ms).unwrap_or_default() > self.rules.horizon_ms {
+            return Err(Rejection::BeyondHorizon(self.rules.horizon_ms));
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self, order: &Order) -> Result<(), Rejection> {
+        let (min, max) = (self.rules.price_min, self.rules.price_max);
+        for step in &order.steps {
+            if step.limit < min || step.limit > max {
+                return Err(Rejection::PriceOutOfRange { limit: step.limit, min, max });
+            }
+            if !self.rules.tick.divides(step.limit) {
+                return Err(Rejection::OffTick(step.limit));
+            }
+        }
+        Ok(())
+    }
+}

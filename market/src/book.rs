@@ -1,0 +1,259 @@
+//! The order book of one delivery period, and the sealed book that a gate leaves.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::collections::BTreeMap;
+
+use crate::Overflow;
+use crate::admission::AdmittedOrder;
+use crate::clearing::ClearingResult;
+use crate::energy::Energy;
+use crate::gate::GateIndex;
+use crate::hash::Digest;
+use crate::member::{Membership, PartyId};
+use crate::order::{OrderId, Preferences, Side, Step};
+use crate::price::Price;
+use crate::time::DeliveryPeriod;
+use crate::zone::ZoneId;
+
+/// Which of a party's two orders for a period.
+pub type BookKey = (Side, PartyId);
+
+/// The live orders of one period: at most one per party and side.
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct PeriodBook {
+    live: BTreeMap<BookKey, LiveOrder>,
+    filled: BTreeMap<BookKey, Energy>,
+    gates_closed: u8,
+}
+
+/// What stands of an order after the gates that have closed. An order without steps is a
+/// withdrawal; it stays so that its sequence is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct LiveOrder {
+    id: OrderId,
+    sequence: u64,
+    steps: Vec<Step>,
+    preferences: Preferences,
+}
+
+/// An order as it stands in a sealed book.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BookedOrder {
+    /// Its name.
+    pub id: OrderId,
+    /// Whose it is.
+    pub party: PartyId,
+    /// Where the party sits.
+    pub zone: ZoneId,
+    /// What was not filled at earlier gates, best limit first; never empty.
+    pub steps: Vec<Step>,
+    /// Whom and what it favours.
+    pub preferences: Preferences,
+}
+
+/// A closed book: what one gate clears. Its one door is [`PeriodBook::seal`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SealedBook {
+    period: DeliveryPeriod,
+    gate: GateIndex,
+    bids: Vec<BookedOrder>,
+    offers: Vec<BookedOrder>,
+    crossed: Vec<(Side, BookedOrder)>,
+    salt: Digest,
+}
+
+impl PeriodBook {
+    /// Places an order, replacing the party's earlier one for this period and side.
+    pub fn place(&mut self, admitted: &AdmittedOrder) {
+        let order = admitted.order();
+        let live = LiveOrder {
+            id: admitted.id(),
+            sequence: order.sequence,
+            steps: order.steps.clone(),
+            preferences: order.preferences.clone(),
+        };
+        self.live.insert((order.side, order.party), live);
+    }
+
+    /// The sequence of the order that counts, if there is one.
+    pub fn sequence(&self, key: BookKey) -> Option<u64> {
+        self.live.get(&key).map(|order| order.sequence)
+    }
+
+    /// How much earlier gates have filled for this party and side.
+    pub fn filled(&self, key: BookKey) -> Energy {
+        self.filled.get(&key).copied().unwrap_or(Energy::ZERO)
+    }
+
+    /// The gate that closes next.
+    pub fn next_gate(&self) -> GateIndex {
+        GateIndex(self.gates_closed)
+    }
+
+    /// Closes the book for its next gate.
+    ///
+    /// `salt` is the hash of the block before the one that closes the book: nobody who could
+    /// still change an order knew it, so nobody can choose who gets the odd watt-hours of a tie.
+    /// Orders of parties that are no longer members stay out. Where a party's own bid reaches its
+    /// own offer, the older of the two stays out, because nobody trades with himself.
+    pub fn seal(&self, period: DeliveryPeriod, members: &Membership, salt: Digest) -> SealedBook {
+        let mut sealed = SealedBook {
+            period,
+            gate: self.next_gate(),
+            bids: Vec::new(),
+            offers: Vec::new(),
+            crossed: Vec::new(),
+            salt,
+        };
+        for ((side, party), live) in &self.live {
+            let Some(member) = members.get(party).filter(|_| !live.steps.is_empty()) else {
+                continue;
+            };
+            let booked = BookedOrder {
+                id: live.id,
+                party: *party,
+                zone: member.zone,
+                steps: live.steps.clone(),
+                preferences: live.preferences.clone(),
+            };
+            if self.yields_to_own(*side, *party, live) {
+                sealed.crossed.push((*side, booked));
+            } else if *side == Side::Buy {
+                sealed.bids.push(booked);
+            } else {
+                sealed.offers.push(booked);
+            }
+        }
+        sealed
+    }
+
+    /// Takes the fills of the gate that just closed out of the book.
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum leaves its range; the limits of admission exclude it.
+    pub fn close_gate(&mut self, result: &ClearingResult) -> Result<(), Overflow> {
+        for fill in &result.fills {
+            let key = (fill.side, fill.party);
+            let filled = self.filled.entry(key).or_default();
+            *filled = filled.plus(fill.energy)?;
+            if let Some(live) = self.live.get_mut(&key) {
+                take_from_best(&mut live.steps, fill.energy)?;
+            }
+        }
+        self.gates_closed = self.gates_closed.saturating_add(1);
+        Ok(())
+    }
+
+    fn yields_to_own(&self, side: Side, party: PartyId, order: &LiveOrder) -> bool {
+        let opposite = match side {
+            Side::Buy => Side::Sell,
+            Side::Sell => Side::Buy,
+        };
+        let Some(other) = self.live.get(&(opposite, party)) else { return false };
+        let best = |steps: &[Step]| steps.first().map(|step| step.limit);
+        let crosses = match (side, best(&order.steps), best(&other.steps)) {
+            (Side::Buy, Some(bid), Some(offer)) | (Side::Sell, Some(offer), Some(bid)) => {
+                bid >= offer
+            }
+            _ => false,
+        };
+        // On equal sequences the bid yields, so that exactly one of the two does.
+        crosses && (order.sequence, side == Side::Sell) < (other.sequence, side == Side::Buy)
+    }
+}
+
+fn take_from_best(steps: &mut Vec<Step>, energy: Energy) -> Result<(), Overflow> {
+    let mut left = energy;
+    for step in steps.iter_mut() {
+        let taken = left.min(step.energy);
+        step.energy = step.energy.minus(taken)?;
+        left = left.minus(taken)?;
+    }
+    steps.retain(|step| step.energy.is_positive());
+    Ok(())
+}
+
+impl SealedBook {
+    /// The period whose book this is.
+    pub fn period(&self) -> DeliveryPeriod {
+        self.period
+    }
+
+    /// The gate that closed it.
+    pub fn gate(&self) -> GateIndex {
+        self.gate
+    }
+
+    /// All bids, by party.
+    pub fn bids(&self) -> &[BookedOrder] {
+        &self.bids
+    }
+
+    /// All offers, by party.
+    pub fn offers(&self) -> &[BookedOrder] {
+        &self.offers
+    }
+
+    /// Orders left out because their own party stands on the other side.
+    pub fn crossed(&self) -> &[(Side, BookedOrder)] {
+        &self.crossed
+    }
+
+    /// What decides the odd watt-hours of a tie.
+    pub fn salt(&self) -> &Digest {
+        &self.salt
+    }
+
+    /// Whether nobody ordered anything.
+    pub fn is_empty(&self) -> bool {
+        self.bids.is_empty() && self.offers.is_empty() && self.crossed.is_empty()
+    }
+
+    /// Demand by falling limit: (limit, energy at exactly this limit).
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum leaves its range.
+    pub fn demand(&self) -> Result<Vec<(Price, Energy)>, Overflow> {
+        let mut levels = levels(&self.bids)?;
+        levels.reverse();
+        Ok(levels)
+    }
+
+    /// Supply by rising limit: (limit, energy at exactly this limit).
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum leaves its range.
+    pub fn supply(&self) -> Result<Vec<(Price, Energy)>, Overflow> {
+        levels(&self.offers)
+    }
+}
+
+fn levels(orders: &[BookedOrder]) -> Result<Vec<(Price, Energy)>, Overflow> {
+    let mut levels: BTreeMap<Price, Energy> = BTreeMap::new();
+    for step in orders.iter().flat_map(|order| &order.steps) {
+        let level = levels.entry(step.limit).or_default();
+        *level = level.plus(step.energy)?;
+    }
+    Ok(levels.into_iter().collect())
+}
+
+/// A book from bare orders, for clearing without a ledger: studies, benches, tests.
+///
+/// # Errors
+/// [`EmptyOrder`] if an order has no steps; everything else was the caller's to check.
+pub fn sealed_from_orders(
+    period: DeliveryPeriod,
+    bids: Vec<BookedOrder>,
+    offers: Vec<BookedOrder>,
+    salt: Digest,
+) -> Result<SealedBook, EmptyOrder> {
+    if let Some(order) = bids.iter().chain(&offers).find(|order| order.steps.is_empty()) {
+        return Err(EmptyOrder(order.id));
+    }
+    Ok(SealedBook { period, gate: GateIndex(0), bids, offers, crossed: Vec::new(), salt })
+}
+
+/// An order without a step cannot stand in a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("order {0} has no steps")]
+pub struct EmptyOrder(pub OrderId);

@@ -1,0 +1,139 @@
+//! The rules a community agreed on in its genesis, as far as the market needs them.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::clearing::MechanismKind;
+use crate::gate::GateSchedule;
+use crate::price::{Price, Tick};
+use crate::tariff::Tariffs;
+use crate::time::{DeliveryPeriod, PeriodLength, Timestamp};
+
+/// How a community trades.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MarketRules {
+    /// How long a delivery period is.
+    pub period_length: PeriodLength,
+    /// When books close.
+    pub gates: GateSchedule,
+    /// How far ahead of delivery an order may be sent, in milliseconds.
+    pub horizon_ms: u64,
+    /// How prices and quantities are found.
+    pub mechanism: MechanismKind,
+    /// Where in the crossing interval the price lies, in millionths: 0 = its lower end (all of the
+    /// gain to buyers), 1,000,000 = its upper end.
+    pub k_millionths: u32,
+    /// Prices are multiples of this.
+    pub tick: Tick,
+    /// No limit below this is admitted.
+    pub price_min: Price,
+    /// No limit above this is admitted.
+    pub price_max: Price,
+    /// What the supplier charges and pays.
+    pub tariffs: Tariffs,
+    /// How long after delivery missing readings are waited for before they are estimated, in
+    /// milliseconds.
+    pub settlement_delay_ms: u64,
+    /// How long after delivery readings may still come or be corrected, in milliseconds; then the
+    /// settlement is final.
+    pub finality_delay_ms: u64,
+}
+
+impl MarketRules {
+    /// When the settlement of a period becomes final.
+    pub fn final_at(&self, period: DeliveryPeriod) -> Timestamp {
+        period.end().plus_millis(i64::try_from(self.finality_delay_ms).unwrap_or(i64::MAX))
+    }
+
+    /// From when on missing readings of a period are estimated.
+    pub fn estimated_from(&self, period: DeliveryPeriod) -> Timestamp {
+        period.end().plus_millis(i64::try_from(self.settlement_delay_ms).unwrap_or(i64::MAX))
+    }
+
+    /// Checks that the rules agree with each other, so that no admitted order can make a clearing
+    /// or a settlement overflow.
+    ///
+    /// # Errors
+    /// [`RulesError`] names the rule that does not fit.
+    pub fn check(&self) -> Result<(), RulesError> {
+        if self.k_millionths > 1_000_000 {
+            return Err(RulesError::KOutOfRange(self.k_millionths));
+        }
+        if self.price_min > self.price_max {
+            return Err(RulesError::EmptyPriceRange { min: self.price_min, max: self.price_max });
+        }
+        for price in [self.price_min, self.price_max, self.tariffs.retail, self.tariffs.feed_in] {
+            if price.micros_per_kwh().unsigned_abs() > PRICE_MAGNITUDE_MAX {
+                return Err(RulesError::PriceTooLarge(price));
+            }
+        }
+        if self.tariffs.feed_in > self.tariffs.retail {
+            return Err(RulesError::FeedInAboveRetail {
+                feed_in: self.tariffs.feed_in,
+                retail: self.tariffs.retail,
+            });
+        }
+        if self.settlement_delay_ms > self.finality_delay_ms {
+            return Err(RulesError::FinalBeforeSettled {
+                settlement_ms: self.settlement_delay_ms,
+                finality_ms: self.finality_delay_ms,
+            });
+        }
+        let first_lead = self.gates.leads_ms().first().copied().unwrap_or_default();
+        if self.horizon_ms <= first_lead {
+            return Err(RulesError::HorizonBeforeGate {
+                horizon_ms: self.horizon_ms,
+                lead_ms: first_lead,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The largest magnitude of any price: one million units of the currency per kWh. With the limit
+/// of [`crate::member::ENERGY_MAX_PER_PERIOD`] an amount of money stays far inside 64 bits.
+pub const PRICE_MAGNITUDE_MAX: u64 = 1_000_000_000_000;
+
+/// Rules that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RulesError {
+    /// k lies outside 0 to 1.
+    #[error("k must be between 0 and 1, but it is {0} millionths")]
+    KOutOfRange(u32),
+    /// No limit could be admitted.
+    #[error("price_min ({min}) must not be above price_max ({max})")]
+    EmptyPriceRange {
+        /// The lowest limit.
+        min: Price,
+        /// The highest limit.
+        max: Price,
+    },
+    /// A price that could overflow an amount.
+    #[error("price {0} is beyond one million per kWh")]
+    PriceTooLarge(Price),
+    /// A neighbour could only lose.
+    #[error("feed_in ({feed_in}) must not be above retail ({retail})")]
+    FeedInAboveRetail {
+        /// The feed-in tariff.
+        feed_in: Price,
+        /// The retail tariff.
+        retail: Price,
+    },
+    /// A period would be final before it is settled.
+    #[error(
+        "finality_delay ({finality_ms} ms) must not be below settlement_delay ({settlement_ms} ms)"
+    )]
+    FinalBeforeSettled {
+        /// The settlement delay.
+        settlement_ms: u64,
+        /// The finality delay.
+        finality_ms: u64,
+    },
+    /// Nobody could order before the first gate closes.
+    #[error("horizon ({horizon_ms} ms) must be above the first gate's lead ({lead_ms} ms)")]
+    HorizonBeforeGate {
+        /// The horizon.
+        horizon_ms: u64,
+        /// The first gate's lead.
+        lead_ms: u64,
+    },
+}

@@ -1,0 +1,159 @@
+//! Places in the grid: a tree of zones, feeder below transformer below community.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::collections::BTreeMap;
+
+use crate::energy::Energy;
+use crate::price::Price;
+
+/// A zone's number within its community.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub struct ZoneId(pub u16);
+
+/// A zone and its edge to the zone above it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Zone {
+    /// What people call it, for example "feeder 2"; 1 to 64 characters.
+    pub label: String,
+    /// The way up; `None` at the root alone.
+    pub edge: Option<Edge>,
+}
+
+/// The connection between a zone and its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Edge {
+    /// The zone above.
+    pub parent: ZoneId,
+    /// What the grid operator takes per kWh conveyed in either direction; not negative.
+    pub charge: Price,
+    /// At most this much flows up, towards the parent, in one delivery period; `None` = no limit.
+    pub capacity_up: Option<Energy>,
+    /// At most this much flows down in one delivery period; `None` = no limit.
+    pub capacity_down: Option<Energy>,
+}
+
+/// All zones of a community: one root, every other zone hanging below it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ZoneTree {
+    zones: BTreeMap<ZoneId, Zone>,
+    root: ZoneId,
+}
+
+/// Why zones do not form a tree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ZoneError {
+    /// No zone, or more than one, is without a parent.
+    #[error("exactly one zone must have no parent, but {0} have none")]
+    Roots(usize),
+    /// A parent is named that does not exist.
+    #[error("zone {zone:?} hangs below zone {parent:?}, which does not exist")]
+    UnknownParent {
+        /// The zone.
+        zone: ZoneId,
+        /// The missing parent.
+        parent: ZoneId,
+    },
+    /// Following the parents never reaches the root.
+    #[error("zone {0:?} is its own ancestor")]
+    Cycle(ZoneId),
+    /// A wheeling charge below zero.
+    #[error("zone {0:?}: the wheeling charge must not be negative")]
+    NegativeCharge(ZoneId),
+    /// A capacity below zero.
+    #[error("zone {0:?}: a capacity must not be negative")]
+    NegativeCapacity(ZoneId),
+}
+
+impl ZoneTree {
+    /// Checks that the zones form one tree.
+    ///
+    /// # Errors
+    /// [`ZoneError`] names the first zone that does not fit.
+    pub fn new(zones: BTreeMap<ZoneId, Zone>) -> Result<Self, ZoneError> {
+        let mut roots = zones.iter().filter(|(_, zone)| zone.edge.is_none()).map(|(id, _)| *id);
+        let (root, others) = (roots.next(), roots.count());
+        let root = root.filter(|_| others == 0);
+        let root =
+            root.ok_or(ZoneError::Roots(zones.values().filter(|z| z.edge.is_none()).count()))?;
+        let tree = Self { zones, root };
+        for (id, zone) in &tree.zones {
+            if let Some(edge) = zone.edge {
+                tree.check_edge(*id, &edge)?;
+            }
+        }
+        Ok(tree)
+    }
+
+    /// The zone at the top.
+    pub fn root(&self) -> ZoneId {
+        self.root
+    }
+
+    /// A zone by number.
+    pub fn zone(&self, id: ZoneId) -> Option<&Zone> {
+        self.zones.get(&id)
+    }
+
+    /// All zones by number.
+    pub fn iter(&self) -> impl Iterator<Item = (ZoneId, &Zone)> {
+        self.zones.iter().map(|(id, zone)| (*id, zone))
+    }
+
+    /// The first zone whose edge costs something or is limited, if any.
+    pub fn first_binding_edge(&self) -> Option<ZoneId> {
+        let binds = |edge: &Edge| {
+            edge.charge != Price::ZERO || edge.capacity_up.is_some() || edge.capacity_down.is_some()
+        };
+        self.iter().find(|(_, zone)| zone.edge.as_ref().is_some_and(binds)).map(|(id, _)| id)
+    }
+
+    fn check_edge(&self, zone: ZoneId, edge: &Edge) -> Result<(), ZoneError> {
+        if !self.zones.contains_key(&edge.parent) {
+            return Err(ZoneError::UnknownParent { zone, parent: edge.parent });
+        }
+        if edge.charge < Price::ZERO {
+            return Err(ZoneError::NegativeCharge(zone));
+        }
+        if [edge.capacity_up, edge.capacity_down].iter().flatten().any(|e| e.is_negative()) {
+            return Err(ZoneError::NegativeCapacity(zone));
+        }
+        let mut above = Some(edge.parent);
+        for _ in 0..self.zones.len() {
+            above = above.and_then(|id| self.zone(id)?.edge.map(|edge| edge.parent));
+            if above.is_none() {
+                return Ok(());
+            }
+        }
+        Err(ZoneError::Cycle(zone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zones(parents: &[(u16, Option<u16>)]) -> Result<ZoneTree, ZoneError> {
+        let edge = |parent| Edge {
+            parent: ZoneId(parent),
+            charge: Price::ZERO,
+            capacity_up: None,
+            capacity_down: None,
+        };
+        let zone = |parent: Option<u16>| Zone { label: "z".into(), edge: parent.map(edge) };
+        ZoneTree::new(parents.iter().map(|(id, parent)| (ZoneId(*id), zone(*parent))).collect())
+    }
+
+    #[test]
+    fn only_trees_are_trees() {
+        assert!(zones(&[(0, None), (1, Some(0)), (2, Some(1))]).is_ok());
+        assert_eq!(zones(&[]), Err(ZoneError::Roots(0)));
+        assert_eq!(zones(&[(0, None), (1, None)]), Err(ZoneError::Roots(2)));
+        assert!(matches!(
+            zones(&[(0, None), (1, Some(2)), (2, Some(1))]),
+            Err(ZoneError::Cycle(_))
+        ));
+        assert!(matches!(zones(&[(0, None), (1, Some(9))]), Err(ZoneError::UnknownParent { .. })));
+    }
+}

@@ -1,0 +1,1 @@
+//! The household's process: Modbus, readings, forecast, strategy, signer, outbox

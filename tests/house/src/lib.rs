@@ -1,0 +1,1 @@
+//! Whole-house tests: scenarios over real processes, laws, golden files

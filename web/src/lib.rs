@@ -1,0 +1,1 @@
+//! The dashboard: a verifying follower, its read model, the API and the page
