@@ -1,1 +1,46 @@
-//! Blocks, the state machine, double entry and proofs
+//! Blocks, the state machine, double entry and proofs.
+//!
+//! This crate is pure: `apply(state, block)` gives the next state and the results, on every node
+//! alike, with integers, ordered maps and no clock. Whoever holds a genesis can check everything
+//! that a validator says.
+//!
+//! # Layout
+//!
+//! | module | noun | verb |
+//! |---|---|---|
+//! | [`genesis`] | what a community agreed on before its first block | read, check |
+//! | [`transaction`] | what members say | |
+//! | [`block`] | [`block::Header`], [`block::Block`] | |
+//! | [`validators`], [`certificate`] | who votes, and what a quorum of votes proves | verify |
+//! | [`state`] | [`state::State`] | |
+//! | [`draft`] | a block in the making | open, admit, finish |
+//! | [`apply`] | | apply |
+//! | [`results`] | what a block decided | |
+//! | [`posting`] | double entry | post |
+//! | [`merkle`], [`receipt`] | proofs | prove, verify |
+//! | [`follower`] | a verifying follower | follow |
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod apply;
+pub mod block;
+pub mod certificate;
+pub mod draft;
+pub mod follower;
+pub mod genesis;
+pub mod merkle;
+pub mod posting;
+pub mod receipt;
+pub mod results;
+pub mod state;
+pub mod transaction;
+pub mod validators;

@@ -37,10 +37,52 @@ impl Timestamp {
     }
 }
 
+/// As RFC 3339 in UTC, for example `2026-06-15T04:30:00Z`; milliseconds are shown if there are any.
+///
+/// The calendar is the proleptic Gregorian one, by the day-count algorithm of Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i128::from(self.0);
+        let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (year, month, day) = civil_from_days(days).ok_or(fmt::Error)?;
+        let part = |unit: i128, range: i128| of_day.div_euclid(unit).rem_euclid(range);
+        let (hour, minute, second) = (part(3_600_000, 24), part(60_000, 60), part(1_000, 60));
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        match part(1, 1_000) {
+            0 => f.write_str("Z"),
+            millis => write!(f, ".{millis:03}Z"),
+        }
+    }
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
+        fmt::Display::fmt(self, f)
     }
+}
+
+/// Year, month and day of a count of days since 1970-01-01.
+fn civil_from_days(days: i128) -> Option<(i128, i128, i128)> {
+    let shifted = days.checked_add(719_468)?;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let leaps = day_of_era.div_euclid(1_460);
+    let centuries = day_of_era.div_euclid(36_524);
+    let last = day_of_era.div_euclid(146_096);
+    let year_days = day_of_era.checked_sub(leaps)?.checked_add(centuries)?.checked_sub(last)?;
+    let year_of_era = year_days.div_euclid(365);
+    let before = year_of_era
+        .checked_mul(365)?
+        .checked_add(year_of_era.div_euclid(4))?
+        .checked_sub(year_of_era.div_euclid(100))?;
+    let day_of_year = day_of_era.checked_sub(before)?;
+    let from_march = day_of_year.checked_mul(5)?.checked_add(2)?.div_euclid(153);
+    let month_start = from_march.checked_mul(153)?.checked_add(2)?.div_euclid(5);
+    let day = day_of_year.checked_sub(month_start)?.checked_add(1)?;
+    let month =
+        if from_march < 10 { from_march.checked_add(3)? } else { from_march.checked_sub(9)? };
+    let year = era.checked_mul(400)?.checked_add(year_of_era)?;
+    Some((if month <= 2 { year.checked_add(1)? } else { year }, month, day))
 }
 
 /// Where production code takes the time from.
@@ -183,7 +225,7 @@ impl BorshDeserialize for DeliveryPeriod {
 
 impl fmt::Debug for DeliveryPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} ms, {} min)", self.start.0, self.length.minutes())
+        write!(f, "{} + {} min", self.start, self.length.minutes())
     }
 }
 
@@ -198,6 +240,16 @@ mod tests {
         let mut bytes = borsh::to_vec(&Timestamp(1)).unwrap();
         bytes.push(15);
         assert!(borsh::from_slice::<DeliveryPeriod>(&bytes).is_err());
+    }
+
+    #[test]
+    fn instants_print_as_rfc_3339_also_on_leap_days_and_before_1970() {
+        let shown = |millis| Timestamp(millis).to_string();
+        assert_eq!(shown(0), "1970-01-01T00:00:00Z");
+        assert_eq!(shown(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(shown(1_709_251_199_999), "2024-02-29T23:59:59.999Z");
+        assert_eq!(shown(-1), "1969-12-31T23:59:59.999Z");
+        assert!(!shown(i64::MAX).is_empty() && !shown(i64::MIN).is_empty());
     }
 
     #[test]

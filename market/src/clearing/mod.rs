@@ -3,6 +3,7 @@
 //! Quantities and prices come first ([`uniform`]); who trades with whom is decided afterwards
 //! ([`pairing`]), so that preferences cost nobody anything; then every order is answered.
 
+pub mod laws;
 mod pairing;
 mod ration;
 mod uniform;

@@ -1,0 +1,309 @@
+//! The genesis file: TOML that people can read, compare and sign off.
+//!
+//! Prices are decimals per kWh as text, energies whole watt-hours, times minutes or hours, keys and
+//! identifiers hexadecimal. Unknown keys are refused, so that a misspelt rule is not a silent
+//! default.
+
+use market::clearing::MechanismKind;
+use market::decimal::parse_millionths;
+use market::energy::Energy;
+use market::gate::GateSchedule;
+use market::member::Member;
+use market::price::{Price, Tick};
+use market::rules::MarketRules;
+use market::tariff::Tariffs;
+use market::time::{PeriodLength, Timestamp};
+use market::zone::{Edge, Zone, ZoneId, ZoneTree};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use crate::genesis::{Genesis, GenesisError};
+use crate::validators::{Validator, ValidatorSet};
+
+/// Why a genesis file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisFileError {
+    /// Not TOML, a key missing, unknown or of the wrong type. The text names line and column.
+    #[error("{0}")]
+    Toml(String),
+    /// A value that does not fit its key.
+    #[error("{key}: {problem}")]
+    Value {
+        /// Which key, with its table.
+        key: String,
+        /// What was expected and found.
+        problem: String,
+    },
+    /// The values do not found a community together.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GenesisToml {
+    name: String,
+    currency: String,
+    time_zone: String,
+    starts_at_ms: i64,
+    heartbeat_ms: u64,
+    block_drift_max_ms: u64,
+    operator: String,
+    market: MarketToml,
+    zones: Vec<ZoneToml>,
+    validators: Vec<ValidatorToml>,
+    members: Vec<MemberToml>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarketToml {
+    mechanism: String,
+    period_minutes: i64,
+    gate_lead_minutes: Vec<u64>,
+    horizon_minutes: u64,
+    k: String,
+    tick: String,
+    price_min: String,
+    price_max: String,
+    retail: String,
+    feed_in: String,
+    settlement_delay_minutes: u64,
+    finality_delay_minutes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ZoneToml {
+    id: u16,
+    label: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity_up_wh: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity_down_wh: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValidatorToml {
+    key: String,
+    power: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberToml {
+    party: String,
+    key: String,
+    metering_point: String,
+    zone: u16,
+    import_max_wh: i64,
+    export_max_wh: i64,
+}
+
+/// Reads and checks a genesis file's text.
+///
+/// # Errors
+/// [`GenesisFileError`] names the line or the key, and what was expected.
+pub fn read(text: &str) -> Result<Genesis, GenesisFileError> {
+    let file: GenesisToml =
+        toml::from_str(text).map_err(|error| GenesisFileError::Toml(error.to_string()))?;
+    let zones = read_zones(&file.zones)?;
+    let mut members = BTreeMap::new();
+    for (index, member) in file.members.iter().enumerate() {
+        let key = |field: &str| format!("members[{index}].{field}");
+        let party = parse(&key("party"), &member.party)?;
+        let read = Member {
+            key: parse(&key("key"), &member.key)?,
+            metering_point: parse(&key("metering_point"), &member.metering_point)?,
+            zone: ZoneId(member.zone),
+            import_max: Energy::from_wh(member.import_max_wh),
+            export_max: Energy::from_wh(member.export_max_wh),
+        };
+        if members.insert(party, read).is_some() {
+            return Err(value(&key("party"), "this party is named twice"));
+        }
+    }
+    let mut validators = Vec::new();
+    for (index, validator) in file.validators.iter().enumerate() {
+        let key = parse(&format!("validators[{index}].key"), &validator.key)?;
+        validators.push(Validator { key, power: validator.power });
+    }
+    let genesis = Genesis {
+        rules: read_rules(&file.market)?,
+        name: file.name,
+        currency: file.currency,
+        time_zone: file.time_zone,
+        starts_at: Timestamp::from_millis(file.starts_at_ms),
+        heartbeat_ms: file.heartbeat_ms,
+        block_drift_max_ms: file.block_drift_max_ms,
+        zones,
+        validators: ValidatorSet::new(validators).map_err(|error| value("validators", error))?,
+        operator: parse("operator", &file.operator)?,
+        members,
+    };
+    genesis.check()?;
+    Ok(genesis)
+}
+
+/// Writes a genesis as the text that [`read`] reads back to the same genesis.
+///
+/// # Errors
+/// [`GenesisFileError`] if the genesis does not hold, or a time is no whole number of minutes.
+pub fn write(genesis: &Genesis) -> Result<String, GenesisFileError> {
+    genesis.check()?;
+    let members = genesis.members.iter().map(|(party, member)| MemberToml {
+        party: party.to_string(),
+        key: member.key.to_string(),
+        metering_point: member.metering_point.to_string(),
+        zone: member.zone.0,
+        import_max_wh: member.import_max.wh(),
+        export_max_wh: member.export_max.wh(),
+    });
+    let zones = genesis.zones.iter().map(|(id, zone)| ZoneToml {
+        id: id.0,
+        label: zone.label.clone(),
+        parent: zone.edge.map(|edge| edge.parent.0),
+        charge: zone.edge.map(|edge| edge.charge.to_string()),
+        capacity_up_wh: zone.edge.and_then(|edge| edge.capacity_up).map(Energy::wh),
+        capacity_down_wh: zone.edge.and_then(|edge| edge.capacity_down).map(Energy::wh),
+    });
+    let validators = genesis
+        .validators
+        .iter()
+        .map(|validator| ValidatorToml { key: validator.key.to_string(), power: validator.power });
+    let file = GenesisToml {
+        name: genesis.name.clone(),
+        currency: genesis.currency.clone(),
+        time_zone: genesis.time_zone.clone(),
+        starts_at_ms: genesis.starts_at.as_millis(),
+        heartbeat_ms: genesis.heartbeat_ms,
+        block_drift_max_ms: genesis.block_drift_max_ms,
+        operator: genesis.operator.to_string(),
+        market: write_rules(&genesis.rules)?,
+        zones: zones.collect(),
+        validators: validators.collect(),
+        members: members.collect(),
+    };
+    let text = toml::to_string(&file).map_err(|error| GenesisFileError::Toml(error.to_string()))?;
+    if read(&text)? == *genesis {
+        Ok(text)
+    } else {
+        Err(value("genesis", "it does not read back as written"))
+    }
+}
+
+fn read_rules(market: &MarketToml) -> Result<MarketRules, GenesisFileError> {
+    let price = |key: &str, text: &str| {
+        text.parse::<Price>().map_err(|error| value(&format!("market.{key}"), error))
+    };
+    let minutes = |key: &str, minutes: u64| {
+        minutes
+            .checked_mul(60_000)
+            .ok_or_else(|| value(&format!("market.{key}"), "this many minutes are out of range"))
+    };
+    let k = parse_millionths(&market.k).map_err(|error| value("market.k", error))?;
+    let tick = price("tick", &market.tick)?.micros_per_kwh();
+    let tick = u32::try_from(tick).ok().and_then(Tick::from_micros_per_kwh);
+    let leads = market.gate_lead_minutes.iter();
+    let leads = leads.map(|lead| minutes("gate_lead_minutes", *lead)).collect::<Result<_, _>>()?;
+    let mechanism = match market.mechanism.as_str() {
+        "auction" => MechanismKind::Auction,
+        other => {
+            let problem = format!("expected \"auction\", but found {other:?}");
+            return Err(value("market.mechanism", problem));
+        }
+    };
+    Ok(MarketRules {
+        period_length: PeriodLength::from_minutes(market.period_minutes)
+            .ok_or_else(|| value("market.period_minutes", "expected 15 or 30"))?,
+        gates: GateSchedule::new(leads)
+            .map_err(|error| value("market.gate_lead_minutes", error))?,
+        horizon_ms: minutes("horizon_minutes", market.horizon_minutes)?,
+        mechanism,
+        k_millionths: u32::try_from(k)
+            .map_err(|_| value("market.k", "expected a number from 0 to 1"))?,
+        tick: tick.ok_or_else(|| value("market.tick", "expected 0.000001 to 4000"))?,
+        price_min: price("price_min", &market.price_min)?,
+        price_max: price("price_max", &market.price_max)?,
+        tariffs: Tariffs {
+            retail: price("retail", &market.retail)?,
+            feed_in: price("feed_in", &market.feed_in)?,
+        },
+        settlement_delay_ms: minutes("settlement_delay_minutes", market.settlement_delay_minutes)?,
+        finality_delay_ms: minutes("finality_delay_minutes", market.finality_delay_minutes)?,
+    })
+}
+
+fn write_rules(rules: &MarketRules) -> Result<MarketToml, GenesisFileError> {
+    let minutes = |key: &str, ms: u64| match (ms.checked_div(60_000), ms.checked_rem(60_000)) {
+        (Some(minutes), Some(0)) => Ok(minutes),
+        _ => Err(value(&format!("market.{key}"), format!("{ms} ms are no whole minutes"))),
+    };
+    let leads = rules.gates.leads_ms().iter();
+    Ok(MarketToml {
+        mechanism: match rules.mechanism {
+            MechanismKind::Auction => "auction".to_owned(),
+        },
+        period_minutes: rules.period_length.minutes(),
+        gate_lead_minutes: leads
+            .map(|lead| minutes("gate_lead_minutes", *lead))
+            .collect::<Result<_, _>>()?,
+        horizon_minutes: minutes("horizon_minutes", rules.horizon_ms)?,
+        k: Price::from_micros_per_kwh(i64::from(rules.k_millionths)).to_string(),
+        tick: Price::from_micros_per_kwh(i64::from(rules.tick.micros_per_kwh())).to_string(),
+        price_min: rules.price_min.to_string(),
+        price_max: rules.price_max.to_string(),
+        retail: rules.tariffs.retail.to_string(),
+        feed_in: rules.tariffs.feed_in.to_string(),
+        settlement_delay_minutes: minutes("settlement_delay_minutes", rules.settlement_delay_ms)?,
+        finality_delay_minutes: minutes("finality_delay_minutes", rules.finality_delay_ms)?,
+    })
+}
+
+fn read_zones(zones: &[ZoneToml]) -> Result<ZoneTree, GenesisFileError> {
+    let mut tree = BTreeMap::new();
+    for (index, zone) in zones.iter().enumerate() {
+        let key = |field: &str| format!("zones[{index}].{field}");
+        let beside_parent = [
+            ("charge", zone.charge.is_some()),
+            ("capacity_up_wh", zone.capacity_up_wh.is_some()),
+            ("capacity_down_wh", zone.capacity_down_wh.is_some()),
+        ];
+        if let (None, Some((field, _))) =
+            (zone.parent, beside_parent.iter().find(|(_, present)| *present))
+        {
+            return Err(value(&key(field), "the root has no edge, so it needs a parent"));
+        }
+        let edge = match zone.parent {
+            None => None,
+            Some(parent) => Some(Edge {
+                parent: ZoneId(parent),
+                charge: match &zone.charge {
+                    None => Price::ZERO,
+                    Some(text) => text.parse().map_err(|error| value(&key("charge"), error))?,
+                },
+                capacity_up: zone.capacity_up_wh.map(Energy::from_wh),
+                capacity_down: zone.capacity_down_wh.map(Energy::from_wh),
+            }),
+        };
+        let read = Zone { label: zone.label.clone(), edge };
+        if tree.insert(ZoneId(zone.id), read).is_some() {
+            return Err(value(&key("id"), "this zone is named twice"));
+        }
+    }
+    ZoneTree::new(tree).map_err(|error| value("zones", error))
+}
+
+fn parse<T: std::str::FromStr<Err: Display>>(key: &str, text: &str) -> Result<T, GenesisFileError> {
+    text.parse().map_err(|error| value(key, error))
+}
+
+fn value(key: &str, problem: impl Display) -> GenesisFileError {
+    GenesisFileError::Value { key: key.to_owned(), problem: problem.to_string() }
+}

@@ -1,0 +1,138 @@
+//! Merkle trees by RFC 6962 (the hashes) and RFC 9162 section 2.1.3 (the proofs), over SHA-256.
+//!
+//! Leaf = SHA-256(0x00 || bytes), node = SHA-256(0x01 || left || right). Trees are not padded, so a
+//! proof carries index *and* tree size. The tree of no leaves is SHA-256 of nothing.
+
+use market::hash::Digest;
+
+/// The hash of a leaf.
+pub fn leaf(bytes: &[u8]) -> Digest {
+    Digest::of(&[&[0x00], bytes])
+}
+
+fn node(left: &Digest, right: &Digest) -> Digest {
+    Digest::of(&[&[0x01], left.as_bytes(), right.as_bytes()])
+}
+
+/// The root over leaf hashes.
+pub fn root(leaves: impl IntoIterator<Item = Digest>) -> Digest {
+    // A stack of complete subtrees, largest first, as binary addition: O(log n) memory.
+    let mut stack: Vec<(Digest, u32)> = Vec::new();
+    for leaf in leaves {
+        let (mut hash, mut level) = (leaf, 0_u32);
+        while let Some((left, left_level)) = stack.pop() {
+            if left_level != level {
+                stack.push((left, left_level));
+                break;
+            }
+            hash = node(&left, &hash);
+            level = level.saturating_add(1);
+        }
+        stack.push((hash, level));
+    }
+    let mut hashes = stack.into_iter().rev().map(|(hash, _)| hash);
+    let Some(last) = hashes.next() else { return Digest::of(&[]) };
+    hashes.fold(last, |right, left| node(&left, &right))
+}
+
+/// The hashes beside the way from leaf `index` to the root, from the bottom up; `None` if there is
+/// no such leaf.
+pub fn path(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
+    if index >= leaves.len() {
+        return None;
+    }
+    if leaves.len() == 1 {
+        return Some(Vec::new());
+    }
+    // The largest power of two below the number of leaves.
+    let split =
+        leaves.len().checked_sub(1)?.checked_ilog2().and_then(|n| 1_usize.checked_shl(n))?;
+    let (left, right) = leaves.split_at_checked(split)?;
+    let (mut inside, beside) = match index.checked_sub(split) {
+        None => (path(left, index)?, root(right.iter().copied())),
+        Some(index) => (path(right, index)?, root(left.iter().copied())),
+    };
+    inside.push(beside);
+    Some(inside)
+}
+
+/// The root that a leaf and its path lead to (RFC 9162 section 2.1.3.2); `None` if the path does
+/// not fit index and size.
+pub fn root_from_path(leaf: Digest, index: u64, size: u64, path: &[Digest]) -> Option<Digest> {
+    if index >= size {
+        return None;
+    }
+    let (mut at, mut last) = (index, size.checked_sub(1)?);
+    let mut hash = leaf;
+    for beside in path {
+        if last == 0 {
+            return None;
+        }
+        if at & 1 == 1 || at == last {
+            hash = node(beside, &hash);
+            while at & 1 == 0 && at != 0 {
+                at >>= 1_u32;
+                last >>= 1_u32;
+            }
+        } else {
+            hash = node(&hash, beside);
+        }
+        at >>= 1_u32;
+        last >>= 1_u32;
+    }
+    (last == 0).then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(count: usize) -> Vec<Digest> {
+        (0..count).map(|n| leaf(&n.to_be_bytes())).collect()
+    }
+
+    /// The definition of RFC 6962 section 2.1, word for word.
+    fn root_by_definition(leaves: &[Digest]) -> Digest {
+        match leaves {
+            [] => Digest::of(&[]),
+            [one] => *one,
+            many => {
+                let mut split = 1;
+                while split * 2 < many.len() {
+                    split *= 2;
+                }
+                node(&root_by_definition(&many[..split]), &root_by_definition(&many[split..]))
+            }
+        }
+    }
+
+    #[test]
+    fn roots_follow_the_definition() {
+        for count in 0..70 {
+            let leaves = leaves(count);
+            assert_eq!(root(leaves.iter().copied()), root_by_definition(&leaves), "{count}");
+        }
+    }
+
+    #[test]
+    fn every_leaf_of_every_tree_up_to_39_proves_itself_and_nothing_else() {
+        for count in 1..40_usize {
+            let leaves = leaves(count);
+            let expected = root_by_definition(&leaves);
+            for (index, leaf) in leaves.iter().enumerate() {
+                let path = path(&leaves, index).unwrap();
+                let (at, size) = (index as u64, count as u64);
+                assert_eq!(root_from_path(*leaf, at, size, &path), Some(expected));
+                for other in (0..size).filter(|other| *other != at) {
+                    assert_ne!(root_from_path(*leaf, other, size, &path), Some(expected));
+                }
+                let mut longer = path.clone();
+                longer.push(*leaf);
+                assert_ne!(root_from_path(*leaf, at, size, &longer), Some(expected));
+                if let Some((_, shorter)) = path.split_last() {
+                    assert_ne!(root_from_path(*leaf, at, size, shorter), Some(expected));
+                }
+            }
+        }
+    }
+}

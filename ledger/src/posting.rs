@@ -1,0 +1,137 @@
+//! Double entry: immutable postings, each of which debits one account and credits another by the
+//! same amount. A correction is one more posting, never an edit.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use market::Overflow;
+use market::member::PartyId;
+use market::money::Money;
+use market::time::DeliveryPeriod;
+use std::collections::BTreeMap;
+
+/// Whose money it is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Account {
+    /// A party's.
+    Party(PartyId) = 1,
+    /// The supplier's, who delivers and takes what neighbours did not trade.
+    Supplier = 2,
+    /// The grid operator's, who gets the wheeling charges.
+    GridOperator = 3,
+    /// The community's: congestion rent and rounding.
+    Community = 4,
+}
+
+/// Why money moves.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Cause {
+    /// A buyer pays a seller for a trade.
+    Trade = 1,
+    /// A party pays the supplier for energy it did not buy from, or deliver to, neighbours.
+    Shortfall = 2,
+    /// The supplier pays a party for energy that neighbours did not buy, or take.
+    Surplus = 3,
+}
+
+/// One movement of money. Once in a block it never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Posting {
+    /// Counts all postings of the chain from 1, without gaps.
+    pub number: u64,
+    /// Who pays.
+    pub debit: Account,
+    /// Who receives.
+    pub credit: Account,
+    /// How much; always positive.
+    pub amount: Money,
+    /// Why.
+    pub cause: Cause,
+    /// For which delivery period.
+    pub period: DeliveryPeriod,
+}
+
+/// What an account has paid and received in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct Balance {
+    /// Paid; only ever rises.
+    pub debits: Money,
+    /// Received; only ever rises.
+    pub credits: Money,
+}
+
+impl Balance {
+    /// Received minus paid: what the community owes the account's owner, negative if he owes.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the difference leaves its range.
+    pub fn net(&self) -> Result<Money, Overflow> {
+        self.credits.minus(self.debits)
+    }
+}
+
+/// All accounts. Their net balances sum to zero at any time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct Accounts {
+    balances: BTreeMap<Account, Balance>,
+    posting_count: u64,
+}
+
+impl Accounts {
+    /// Moves `amount` from `debit` to `credit`; a negative amount moves it the other way, and
+    /// nothing moves nothing: then there is no posting.
+    ///
+    /// # Errors
+    /// [`Overflow`] if a balance leaves its range; nothing is changed then.
+    pub fn post(
+        &mut self,
+        debit: Account,
+        credit: Account,
+        amount: Money,
+        cause: Cause,
+        period: DeliveryPeriod,
+    ) -> Result<Option<Posting>, Overflow> {
+        if amount.is_zero() {
+            return Ok(None);
+        }
+        if amount.is_negative() {
+            return self.post(credit, debit, amount.negated()?, cause, period);
+        }
+        let debits = self.balance(&debit).debits.plus(amount)?;
+        let credits = self.balance(&credit).credits.plus(amount)?;
+        self.balances.entry(debit).or_default().debits = debits;
+        self.balances.entry(credit).or_default().credits = credits;
+        self.posting_count =
+            self.posting_count.checked_add(1).ok_or(Overflow::of("the number of postings"))?;
+        Ok(Some(Posting { number: self.posting_count, debit, credit, amount, cause, period }))
+    }
+
+    /// What an account has paid and received; nothing if it has never been used.
+    pub fn balance(&self, account: &Account) -> Balance {
+        self.balances.get(account).copied().unwrap_or_default()
+    }
+
+    /// All accounts that have ever been used.
+    pub fn iter(&self) -> impl Iterator<Item = (&Account, &Balance)> {
+        self.balances.iter()
+    }
+
+    /// How many postings there have been.
+    pub fn posting_count(&self) -> u64 {
+        self.posting_count
+    }
+
+    /// Whether all debits equal all credits: law L1, asserted after every block.
+    pub fn balanced(&self) -> bool {
+        let total = |side: fn(&Balance) -> Money| {
+            self.balances.values().map(|balance| i128::from(side(balance).micros())).sum::<i128>()
+        };
+        total(|balance| balance.debits) == total(|balance| balance.credits)
+    }
+}

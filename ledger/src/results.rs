@@ -1,0 +1,142 @@
+//! What a block decided: computed by every node, never taken from the proposer.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use market::answer::Answer;
+use market::book::SealedBook;
+use market::clearing::ClearingResult;
+use market::energy::Energy;
+use market::gate::GateIndex;
+use market::hash::Digest;
+use market::member::PartyId;
+use market::money::Money;
+use market::price::Price;
+use market::settlement::PartySettlement;
+use market::time::DeliveryPeriod;
+use market::trade::Trade;
+
+use crate::block::CommittedBlock;
+use crate::merkle;
+use crate::posting::Posting;
+
+/// Everything that followed from one block.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BlockResults {
+    /// Gates that the block's time closed, with the book each one cleared.
+    pub clearings: Vec<Cleared>,
+    /// Parties settled, or settled anew after a correction.
+    pub settlements: Vec<Settled>,
+    /// Money that moved.
+    pub postings: Vec<Posting>,
+}
+
+/// A closed book and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// The book.
+    pub book: SealedBook,
+    /// Prices, quantities, trades, answers.
+    pub result: ClearingResult,
+}
+
+/// One party's settlement of one delivery period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Settled {
+    /// Whose.
+    pub party: PartyId,
+    /// Of when.
+    pub period: DeliveryPeriod,
+    /// The figures that now hold.
+    pub settlement: PartySettlement,
+}
+
+/// What a gate decided for all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ClearingSummary {
+    /// The delivery period.
+    pub period: DeliveryPeriod,
+    /// The gate.
+    pub gate: GateIndex,
+    /// The clearing price; `None` if nothing was traded.
+    pub price: Option<Price>,
+    /// How much was traded.
+    pub volume: Energy,
+    /// What it was worth to all together.
+    pub welfare: Money,
+}
+
+/// One leaf of the results tree: what a receipt proves.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum ResultLeaf {
+    /// A gate's price and volume.
+    Clearing(ClearingSummary) = 1,
+    /// A trade.
+    Trade(Trade) = 2,
+    /// What became of an order.
+    Answer(Answer) = 3,
+    /// What was metered against what was traded.
+    Settled(Settled) = 4,
+    /// Money that moved.
+    Posting(Posting) = 5,
+}
+
+impl ResultLeaf {
+    /// Its canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        borsh::to_vec(self).unwrap_or_default()
+    }
+
+    /// Its hash in the results tree.
+    pub fn hash(&self) -> Digest {
+        merkle::leaf(&self.to_bytes())
+    }
+
+    /// Whether a party is named in it.
+    pub fn concerns(&self, party: &PartyId) -> bool {
+        let account = crate::posting::Account::Party(*party);
+        match self {
+            Self::Clearing(_) => false,
+            Self::Trade(trade) => trade.seller == *party || trade.buyer == *party,
+            Self::Answer(answer) => answer.party == *party,
+            Self::Settled(settled) => settled.party == *party,
+            Self::Posting(posting) => posting.debit == account || posting.credit == account,
+        }
+    }
+}
+
+impl BlockResults {
+    /// All leaves in their canonical order: per clearing its summary, trades and answers; then
+    /// settlements; then postings.
+    pub fn leaves(&self) -> Vec<ResultLeaf> {
+        let mut leaves = Vec::new();
+        for Cleared { result, .. } in &self.clearings {
+            leaves.push(ResultLeaf::Clearing(ClearingSummary {
+                period: result.period,
+                gate: result.gate,
+                price: result.price,
+                volume: result.volume,
+                welfare: result.welfare,
+            }));
+            leaves.extend(result.trades.iter().cloned().map(ResultLeaf::Trade));
+            leaves.extend(result.answers.iter().cloned().map(ResultLeaf::Answer));
+        }
+        leaves.extend(self.settlements.iter().copied().map(ResultLeaf::Settled));
+        leaves.extend(self.postings.iter().copied().map(ResultLeaf::Posting));
+        leaves
+    }
+}
+
+/// The Merkle root over leaves.
+pub fn results_root(leaves: &[ResultLeaf]) -> Digest {
+    merkle::root(leaves.iter().map(ResultLeaf::hash))
+}
+
+/// What nodes serve to whoever follows the chain.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ServedBlock {
+    /// The block and its certificate.
+    pub committed: CommittedBlock,
+    /// The leaves under its results root, if they were asked for.
+    pub results: Option<Vec<ResultLeaf>>,
+}

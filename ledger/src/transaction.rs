@@ -1,0 +1,49 @@
+//! Transactions: everything that members can say to the ledger.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use market::hash::Digest;
+use market::order::Order;
+use market::reading::IntervalReading;
+use market::signed::Envelope;
+
+/// The largest encoded transaction, in bytes: an order with 16 steps and 8 partners has about 600.
+pub const TRANSACTION_BYTES_MAX: usize = 4096;
+
+/// Something a member signed.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Transaction {
+    /// An order.
+    Order(Envelope<Order>) = 1,
+    /// An interval reading.
+    Reading(Envelope<IntervalReading>) = 2,
+}
+
+/// Bytes that are no transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("these {0} bytes are no transaction")]
+pub struct NotATransaction(pub usize);
+
+impl Transaction {
+    /// Its canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        borsh::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a transaction; decoding is total and refuses bytes behind its end.
+    ///
+    /// # Errors
+    /// [`NotATransaction`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotATransaction> {
+        if bytes.len() > TRANSACTION_BYTES_MAX {
+            return Err(NotATransaction(bytes.len()));
+        }
+        borsh::from_slice(bytes).map_err(|_| NotATransaction(bytes.len()))
+    }
+
+    /// The SHA-256 of its bytes, signature included.
+    pub fn hash(&self) -> Digest {
+        Digest::of(&[&self.to_bytes()])
+    }
+}
