@@ -1,7 +1,9 @@
 //! The state that every node holds alike after the same blocks.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use market::admission::AdmissionContext;
+use market::admission::{
+    AdmissionContext, Rejection, admit_order, admit_reading, check_order, check_reading,
+};
 use market::book::PeriodBook;
 use market::hash::Digest;
 use market::keys::ChainId;
@@ -18,6 +20,7 @@ use crate::block::BlockHash;
 use crate::genesis::Genesis;
 use crate::merkle;
 use crate::posting::Accounts;
+use crate::transaction::Transaction;
 use crate::validators::ValidatorSet;
 
 /// The reading that counts for a party and period, with its sequence.
@@ -153,6 +156,45 @@ impl State {
             rules: &self.rules,
             membership: &self.members,
             block_time,
+        }
+    }
+
+    /// Whether a transaction could stand in a block at `block_time`, its signature aside.
+    ///
+    /// # Errors
+    /// [`Rejection`] names the rule that is broken.
+    pub fn check(&self, transaction: &Transaction, block_time: Timestamp) -> Result<(), Rejection> {
+        let context = self.admission(block_time);
+        match transaction {
+            Transaction::Order(envelope) => {
+                let order = envelope.unverified();
+                check_order(order, &context, self.book(order.period)).map(drop)
+            }
+            Transaction::Reading(envelope) => {
+                let reading = envelope.unverified();
+                let known = self.reading(reading.period, &reading.party);
+                check_reading(reading, &context, known.map(|known| known.sequence)).map(drop)
+            }
+        }
+    }
+
+    /// Judges a transaction in full, as a block at `block_time` would.
+    ///
+    /// # Errors
+    /// [`Rejection`] names the rule that is broken.
+    pub fn admit(&self, transaction: &Transaction, block_time: Timestamp) -> Result<(), Rejection> {
+        let context = self.admission(block_time);
+        match transaction {
+            Transaction::Order(envelope) => {
+                let book = self.book(envelope.unverified().period);
+                admit_order(envelope.clone(), &context, book).map(drop)
+            }
+            Transaction::Reading(envelope) => {
+                let reading = envelope.unverified();
+                let known = self.reading(reading.period, &reading.party);
+                let known = known.map(|known| known.sequence);
+                admit_reading(envelope.clone(), &context, known).map(drop)
+            }
         }
     }
 

@@ -2,9 +2,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::hash::Digest;
-use market::order::Order;
+use market::member::PartyId;
+use market::order::{Order, Side};
 use market::reading::IntervalReading;
 use market::signed::Envelope;
+use market::time::DeliveryPeriod;
 
 /// The largest encoded transaction, in bytes: an order with 16 steps and 8 partners has about 600.
 pub const TRANSACTION_BYTES_MAX: usize = 4096;
@@ -45,5 +47,47 @@ impl Transaction {
     /// The SHA-256 of its bytes, signature included.
     pub fn hash(&self) -> Digest {
         Digest::of(&[&self.to_bytes()])
+    }
+}
+
+/// What a transaction is about: of two with the same subject, the one with the higher sequence
+/// counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A party's order for one period and side.
+    Order(PartyId, DeliveryPeriod, Side),
+    /// A party's reading of one period.
+    Reading(PartyId, DeliveryPeriod),
+}
+
+impl Subject {
+    /// Whose it claims to be.
+    pub fn party(&self) -> PartyId {
+        match self {
+            Self::Order(party, ..) | Self::Reading(party, _) => *party,
+        }
+    }
+
+    /// The delivery period it is about.
+    pub fn period(&self) -> DeliveryPeriod {
+        match self {
+            Self::Order(_, period, _) | Self::Reading(_, period) => *period,
+        }
+    }
+}
+
+impl Transaction {
+    /// What it claims to be about, and its sequence; unverified.
+    pub fn subject(&self) -> (Subject, u64) {
+        match self {
+            Self::Order(envelope) => {
+                let order = envelope.unverified();
+                (Subject::Order(order.party, order.period, order.side), order.sequence)
+            }
+            Self::Reading(envelope) => {
+                let reading = envelope.unverified();
+                (Subject::Reading(reading.party, reading.period), reading.sequence)
+            }
+        }
     }
 }

@@ -151,6 +151,21 @@ impl Rejection {
             Self::BadSignature(_) => "bad_signature",
         }
     }
+
+    /// Whether every node judges the message alike, whatever its height and clock: then whoever
+    /// passed it on could have known.
+    pub fn is_everywhere(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherCommunity(_)
+                | Self::WrongPeriodLength(_)
+                | Self::Malformed(_)
+                | Self::PriceOutOfRange { .. }
+                | Self::OffTick(_)
+                | Self::MissingSent
+                | Self::BadSignature(_)
+        )
+    }
 }
 
 /// Judges an order: community, membership, form, gate, limits, replay, signature.
@@ -164,7 +179,20 @@ pub fn admit_order(
     context: &AdmissionContext<'_>,
     book: Option<&PeriodBook>,
 ) -> Result<AdmittedOrder, Rejection> {
-    let order = envelope.unverified();
+    let key = check_order(envelope.unverified(), context, book)?.key;
+    Ok(AdmittedOrder(envelope.verify(context.chain, &key)?))
+}
+
+/// Everything [`admit_order`] asks but the signature: what may have changed for an order whose
+/// signature was checked before. Returns whose order it is.
+///
+/// # Errors
+/// [`Rejection`] names the first rule that is broken.
+pub fn check_order<'a>(
+    order: &Order,
+    context: &AdmissionContext<'a>,
+    book: Option<&PeriodBook>,
+) -> Result<&'a Member, Rejection> {
     let member =
         context.member(&order.community, order.party, order.metering_point, order.period)?;
     order.check_form()?;
@@ -186,7 +214,7 @@ pub fn admit_order(
     if !order.is_withdrawal() && wanted > max {
         return Err(Rejection::BeyondMeteringPoint { wanted, max });
     }
-    Ok(AdmittedOrder(envelope.verify(context.chain, &member.key)?))
+    Ok(member)
 }
 
 /// Judges a reading: community, membership, time, plausibility, replay, signature.
@@ -200,7 +228,19 @@ pub fn admit_reading(
     context: &AdmissionContext<'_>,
     known_sequence: Option<u64>,
 ) -> Result<AdmittedReading, Rejection> {
-    let reading = envelope.unverified();
+    let key = check_reading(envelope.unverified(), context, known_sequence)?.key;
+    Ok(AdmittedReading(envelope.verify(context.chain, &key)?))
+}
+
+/// Everything [`admit_reading`] asks but the signature. Returns whose reading it is.
+///
+/// # Errors
+/// [`Rejection`] names the first rule that is broken.
+pub fn check_reading<'a>(
+    reading: &IntervalReading,
+    context: &AdmissionContext<'a>,
+    known_sequence: Option<u64>,
+) -> Result<&'a Member, Rejection> {
     let member = context.member(
         &reading.community,
         reading.party,
@@ -229,7 +269,7 @@ pub fn admit_reading(
     if reading.sequence <= known {
         return Err(Rejection::SequenceReplayed { given: reading.sequence, known });
     }
-    Ok(AdmittedReading(envelope.verify(context.chain, &member.key)?))
+    Ok(member)
 }
 
 impl<'a> AdmissionContext<'a> {

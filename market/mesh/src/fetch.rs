@@ -9,7 +9,9 @@ use libp2p::request_response::{self, ProtocolSupport};
 
 use crate::error::MeshError;
 use crate::frame::{self, BlockRequest, BlockResponse};
-use crate::limits::{FETCH_STREAMS_MAX, FETCH_TIMEOUT, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+use crate::limits::{
+    FETCH_STREAM_TIMEOUT, FETCH_STREAMS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
+};
 
 pub(crate) type Fetch = request_response::Behaviour<FetchCodec>;
 pub(crate) type FetchEvent = request_response::Event<BlockRequest, BlockResponse>;
@@ -18,7 +20,7 @@ pub(crate) type FetchEvent = request_response::Event<BlockRequest, BlockResponse
 pub(crate) fn build(protocol: StreamProtocol, serve_blocks: bool) -> Fetch {
     let support = if serve_blocks { ProtocolSupport::Full } else { ProtocolSupport::Outbound };
     let config = request_response::Config::default()
-        .with_request_timeout(FETCH_TIMEOUT)
+        .with_request_timeout(FETCH_STREAM_TIMEOUT)
         .with_max_concurrent_streams(FETCH_STREAMS_MAX);
     request_response::Behaviour::with_codec(FetchCodec, [(protocol, support)], config)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, PeerStatus};
@@ -12,7 +13,7 @@ use crate::config::MeshConfig;
 use crate::counters::{MeshCounters, count};
 use crate::error::MeshError;
 use crate::frame::{BlockRequest, BlockResponse};
-use crate::limits::PAYLOAD_BYTES_MAX;
+use crate::limits::{FETCH_TIMEOUT, PAYLOAD_BYTES_MAX};
 use crate::swarm;
 use crate::ticket::{MessageTicket, Reply, RequestTicket, Verdict};
 use crate::topic::Topic;
@@ -168,8 +169,11 @@ impl Mesh {
         request: BlockRequest,
     ) -> Result<BlockResponse, MeshError> {
         let (done, result) = oneshot::channel();
-        self.command(Command::Fetch { peer, request, done }).await?;
-        result.await.map_err(|_| MeshError::Stopped)?
+        let answer = async {
+            self.command(Command::Fetch { peer, request, done }).await?;
+            result.await.map_err(|_| MeshError::Stopped)?
+        };
+        timeout(FETCH_TIMEOUT, answer).await.map_err(|_| MeshError::FetchTimedOut { peer })?
     }
 
     /// Answers a block request. Blocks beyond [`crate::RESPONSE_BYTES_MAX`] in total are left out,

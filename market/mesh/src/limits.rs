@@ -19,6 +19,10 @@ pub const VERDICT_WINDOW: Duration = Duration::from_secs(10);
 /// How long a block fetch may take, from the request to the last byte of the answer.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a fetch stream stays open on either side. Longer than [`FETCH_TIMEOUT`], so that it is
+/// always the requester who gives up, and knows why.
+pub(crate) const FETCH_STREAM_TIMEOUT: Duration = Duration::from_secs(12);
+
 /// Longest body of a block request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64;
 
