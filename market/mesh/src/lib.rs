@@ -36,6 +36,7 @@ mod gossip;
 mod handle;
 mod inbox;
 mod key;
+pub mod key_file;
 mod limits;
 mod links;
 mod names;
