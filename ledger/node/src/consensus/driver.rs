@@ -1,0 +1,250 @@
+//! The one task that answers the engine.
+//!
+//! The engine asks by messages, each with a channel for the answer, and waits for most answers
+//! before it asks on. All of them are answered here in turn, so the application is never called
+//! twice at a time, and its slow work delays messages but blocks no actor of the engine except
+//! while a round starts.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
+use arc_malachitebft_app_channel::app::engine::util::events::Event;
+use arc_malachitebft_app_channel::app::types::{PeerId, SignedConsensusMsg};
+use arc_malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, NetworkRequest, Reply};
+use arc_malachitebft_core_types::LinearTimeouts;
+use ledger::validators::Address;
+use market::keys::ChainId;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::application::Application;
+use super::context::{Chain, Height, Seats, Voter};
+use super::parts::{Assembly, Place};
+use super::peers::Opening;
+use super::signing::ChainVerifier;
+use super::status::{ConsensusStatus, Phase};
+use super::{ConsensusConfig, ConsensusError};
+
+/// The state between two messages of the engine.
+pub(super) struct Driver<A> {
+    pub(super) application: A,
+    pub(super) chain: ChainId,
+    pub(super) voter: Voter,
+    pub(super) network: mpsc::Sender<NetworkMsg<Chain>>,
+    pub(super) network_requests: mpsc::Sender<NetworkRequest>,
+    pub(super) parts: Assembly,
+    /// The round that runs, once the engine has started one at the next height.
+    pub(super) running: Option<Place>,
+    /// The start of the first height, while it waits for a quorum.
+    pub(super) opening: Option<Opening>,
+    /// The start of the next height, while there is no reason for it.
+    pub(super) held: Option<Reply<Next<Chain>>>,
+    /// The last height that came by value sync: others are ahead, so the next one may not wait.
+    pub(super) synced: u64,
+    /// Whether the bodies that an earlier process left for this height were offered.
+    pub(super) recovered: bool,
+    pub(super) status: watch::Sender<ConsensusStatus>,
+    /// The highest height for which a validator was heard.
+    heard: u64,
+    verifier: ChainVerifier,
+    timeouts: LinearTimeouts,
+}
+
+impl<A: Application> Driver<A> {
+    pub(super) fn new(
+        config: &ConsensusConfig,
+        application: A,
+        allowed: BTreeSet<PeerId>,
+        channels: &Channels<Chain>,
+        status: watch::Sender<ConsensusStatus>,
+    ) -> Result<Self, ConsensusError> {
+        let driver = Self {
+            application,
+            chain: config.chain,
+            voter: Voter(Address::of(&config.signing_key.public())),
+            network: channels.network.clone(),
+            network_requests: channels.net_requests.clone(),
+            parts: Assembly::new(allowed),
+            running: None,
+            opening: Some(Opening::new(config.quorum_wait_ms)),
+            held: None,
+            synced: 0,
+            recovered: false,
+            status,
+            heard: 0,
+            verifier: ChainVerifier::new(config.chain),
+            timeouts: config.timeouts.into(),
+        };
+        driver.publish_tip(driver.seats()?.len());
+        Ok(driver)
+    }
+
+    /// Answers until shutdown. Only `Ok` and [`ConsensusError::EngineStopped`] say that the engine
+    /// has nothing open; whichever it is, all pending answers are dropped with the driver.
+    pub(super) async fn run(
+        mut self,
+        channels: Channels<Chain>,
+        shutdown: CancellationToken,
+    ) -> Result<(), ConsensusError> {
+        let Channels { consensus: mut questions, events, .. } = channels;
+        let mut events = events.subscribe();
+        let mut next_look = tokio::time::Instant::now();
+        loop {
+            let idle = self.held.is_some();
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                question = questions.recv() => match question {
+                    Some(question) => self.answer(question).await?,
+                    None => return Err(ConsensusError::EngineStopped),
+                },
+                // A lagging reader loses events; the next ones say the same.
+                Ok(event) = events.recv() => self.hear(&event)?,
+                () = self.application.work(), if idle => self.start_next("there is work")?,
+                () = tokio::time::sleep_until(next_look) => {
+                    self.look_around().await?;
+                    next_look = tokio::time::Instant::now() + self.look_interval();
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, question: AppMsg<Chain>) -> Result<(), ConsensusError> {
+        match question {
+            AppMsg::ConsensusReady { reply } => self.open(reply).await,
+            AppMsg::StartedRound { height, round, reply_value, .. } => {
+                self.round_started(height, round, reply_value).await
+            }
+            AppMsg::GetValue { height, round, reply, .. } => {
+                self.propose(height, round, reply).await
+            }
+            AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
+                self.part_received(published_by.unwrap_or(from), part, reply).await
+            }
+            AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
+                self.stream_again(height, round, valid_round, value_id).await
+            }
+            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
+                self.synced_value(height, round, proposer, value_bytes, reply).await
+            }
+            AppMsg::Decided { certificate, reply, .. } => self.decided(&certificate, reply).await,
+            AppMsg::Finalized { certificate, evidence, reply, .. } => {
+                self.finalized(certificate.height, &evidence, reply)
+            }
+            AppMsg::GetDecidedValues { range, reply } => {
+                self.serve(&range, reply).await;
+                Ok(())
+            }
+            AppMsg::GetHistoryMinHeight { reply } => {
+                send(reply, Height(self.application.min_height().max(1)));
+                Ok(())
+            }
+            // Every height runs without vote extensions, so the engine asks neither of these.
+            AppMsg::ExtendVote { reply, .. } => {
+                send(reply, None);
+                Ok(())
+            }
+            AppMsg::VerifyVoteExtensions { reply, .. } => {
+                send(reply, Vec::new());
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes a validator that is ahead of us: by its message we know that the next height runs.
+    fn hear(&mut self, event: &Event<Chain>) -> Result<(), ConsensusError> {
+        let Event::Received(message) = event else { return Ok(()) };
+        let (height, next) = (message.height().0, self.next_height());
+        // The running height is the engine's business, and far ones are nobody's.
+        let is_news = if self.running.is_some() { height == next + 1 } else { height == next };
+        if !is_news || height <= self.heard || !self.is_signed(message)? {
+            return Ok(());
+        }
+        self.heard = height;
+        if self.held.is_some() { self.start_next("another validator started") } else { Ok(()) }
+    }
+
+    fn is_signed(&self, message: &SignedConsensusMsg<Chain>) -> Result<bool, ConsensusError> {
+        let seats = self.seats()?;
+        let (voter, signature) = match message {
+            SignedConsensusMsg::Vote(vote) => (&vote.voter, &vote.signature),
+            SignedConsensusMsg::Proposal(proposal) => (&proposal.proposer, &proposal.signature),
+        };
+        let Some(seat) = seats.seat(voter) else { return Ok(false) };
+        Ok(match message {
+            SignedConsensusMsg::Vote(vote) => self.verifier.vote_holds(vote, signature, &seat.key),
+            SignedConsensusMsg::Proposal(proposal) => {
+                self.verifier.proposal_holds(proposal, signature, &seat.key)
+            }
+        })
+    }
+
+    /// Keeps the engine waiting for the next height, unless there is a reason for it already.
+    pub(super) fn hold(&mut self, reply: Reply<Next<Chain>>) -> Result<(), ConsensusError> {
+        let next = self.next_height();
+        self.held = Some(reply);
+        if self.synced.saturating_add(1) == next {
+            self.start_next("the last block came by sync")
+        } else if self.heard >= next || self.parts.knows_of(next) {
+            self.start_next("another validator started")
+        } else {
+            self.status.send_modify(|status| status.phase = Phase::Idle);
+            Ok(())
+        }
+    }
+
+    /// Lets the engine start the next height, if it waits.
+    pub(super) fn start_next(&mut self, reason: &'static str) -> Result<(), ConsensusError> {
+        let Some(reply) = self.held.take() else { return Ok(()) };
+        let height = self.next_height();
+        tracing::debug!(height, reason, "starting a height");
+        self.status.send_modify(|status| status.phase = Phase::Deciding);
+        send(reply, Next::Start(Height(height), self.height_params()?));
+        Ok(())
+    }
+
+    pub(super) fn height_params(&self) -> Result<HeightParams<Chain>, ConsensusError> {
+        Ok(HeightParams::new(self.seats()?, self.timeouts, None))
+    }
+
+    /// The validators of the next height.
+    pub(super) fn seats(&self) -> Result<Seats, ConsensusError> {
+        let height = self.next_height();
+        Seats::of(&self.application.validators()).ok_or(ConsensusError::NoValidators { height })
+    }
+
+    pub(super) fn next_height(&self) -> u64 {
+        self.application.tip().saturating_add(1)
+    }
+
+    /// Where parts belong: the running round, or the first of the next height.
+    pub(super) fn place(&self) -> Place {
+        self.running.unwrap_or(Place { height: self.next_height(), round: 0 })
+    }
+
+    pub(super) fn publish_tip(&self, validators_count: usize) {
+        let height = self.application.tip();
+        self.status.send_modify(|status| {
+            status.height = height;
+            status.round = 0;
+            status.validators_count = validators_count;
+        });
+    }
+
+    pub(super) fn publish_progress(&self, publish: impl FnOnce(&mut ConsensusStatus)) {
+        self.status.send_modify(|status| {
+            status.last_progress_at = Some(Instant::now());
+            publish(status);
+        });
+    }
+}
+
+/// Answers the engine. If it no longer waits, it is stopping, and the loop will notice.
+pub(super) fn send<T>(reply: Reply<T>, answer: T) {
+    if reply.send(answer).is_err() {
+        tracing::debug!("the engine no longer waits for an answer");
+    }
+}

@@ -1,0 +1,309 @@
+//! The signer's own memory: what this validator signed last, on disk before it is signed.
+//!
+//! The engine's write-ahead log is cut at its first damaged entry and the node goes on, so it can
+//! forget a vote it sent; a deleted log or a restored backup forgets too. This record stands apart
+//! from it. It admits a statement only if it comes after everything admitted before, or repeats
+//! the last one exactly, and it is durable before the signature exists.
+//!
+//! A refusal stops the validator. Others decide the height meanwhile, and after a restart it goes
+//! on from there by value sync.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use ledger::block::BlockHash;
+use market::hash::Digest;
+use market::keys::{ChainId, PublicKey};
+
+const RECORD_FILE: &str = "last-signed";
+const LOCK_FILE: &str = "last-signed.lock";
+const DIGEST_BYTES: usize = 32;
+
+/// What a signature of this validator says about one step of one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Statement {
+    /// The height.
+    pub height: u64,
+    /// The round within the height.
+    pub round: u32,
+    /// The step within the round.
+    pub step: Step,
+    /// The block it is about; `None` is a vote for no block.
+    pub block: Option<BlockHash>,
+    /// A proposal's earlier round of a quorum of prevotes; `None` for votes.
+    pub pol_round: Option<u32>,
+}
+
+/// The steps of a round in which a validator signs, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum Step {
+    /// The proposer's claim.
+    Proposal,
+    /// The first vote.
+    Prevote,
+    /// The second vote.
+    Precommit,
+}
+
+/// Why the guard did not let a signature be made, or could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// Another process holds the record.
+    #[error("{path} is locked: another process signs with this validator key")]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The record is damaged.
+    #[error(
+        "{path} is damaged. What this validator signed last is unknown, so it must not sign: move \
+         its key to a fresh data directory only when its old one can never run again, or replace \
+         the validator"
+    )]
+    Damaged {
+        /// The record file.
+        path: PathBuf,
+    },
+    /// The record belongs to another key or community.
+    #[error("{path} belongs to validator {key} of community {chain}")]
+    Foreign {
+        /// The record file.
+        path: PathBuf,
+        /// Whose it is.
+        key: PublicKey,
+        /// Of which community.
+        chain: ChainId,
+    },
+    /// The record cannot be read or written.
+    #[error("cannot access {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The statement contradicts the last one or comes before it.
+    #[error("refused to sign {asked}, because this validator already signed {last}")]
+    Contradiction {
+        /// What was to be signed.
+        asked: Box<Statement>,
+        /// What was signed last.
+        last: Box<Statement>,
+    },
+}
+
+/// The open record. One per validator key: it holds a lock until it is dropped.
+#[derive(Debug)]
+pub struct Guard {
+    directory: PathBuf,
+    record: Record,
+    _lock: File,
+}
+
+#[derive(Debug, Clone, Copy, BorshSerialize, BorshDeserialize)]
+struct Record {
+    chain: ChainId,
+    key: PublicKey,
+    last: Option<Statement>,
+}
+
+impl Guard {
+    /// Opens the record in a directory, creating both if need be.
+    ///
+    /// # Errors
+    /// [`GuardError`] if another process holds it, or it is damaged, foreign or unreadable.
+    pub fn open(directory: &Path, chain: ChainId, key: PublicKey) -> Result<Self, GuardError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| GuardError::Io { path, source }
+        };
+        fs::create_dir_all(directory).map_err(failed(directory))?;
+        let lock = lock(&directory.join(LOCK_FILE))?;
+        let path = directory.join(RECORD_FILE);
+        let record = match fs::read(&path) {
+            Ok(bytes) => {
+                decode(&bytes).ok_or_else(|| GuardError::Damaged { path: path.clone() })?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Record { chain, key, last: None }
+            }
+            Err(error) => return Err(failed(&path)(error)),
+        };
+        if (record.chain, record.key) != (chain, key) {
+            return Err(GuardError::Foreign { path, key: record.key, chain: record.chain });
+        }
+        Ok(Self { directory: directory.to_owned(), record, _lock: lock })
+    }
+
+    /// Lets a statement be signed, after making it durable.
+    ///
+    /// # Errors
+    /// [`GuardError::Contradiction`] if it differs from an earlier one about the same step or comes
+    /// before the last one; [`GuardError::Io`] if it could not be made durable. In both cases it
+    /// must not be signed.
+    pub fn admit(&mut self, asked: Statement) -> Result<(), GuardError> {
+        if let Some(last) = self.record.last {
+            if asked == last {
+                return Ok(());
+            }
+            if asked.place() <= last.place() {
+                let (asked, last) = (Box::new(asked), Box::new(last));
+                return Err(GuardError::Contradiction { asked, last });
+            }
+        }
+        let record = Record { last: Some(asked), ..self.record };
+        write_durably(&self.directory, &encode(&record))
+            .map_err(|source| GuardError::Io { path: self.directory.join(RECORD_FILE), source })?;
+        self.record = record;
+        Ok(())
+    }
+
+    /// What was admitted last.
+    pub fn last(&self) -> Option<Statement> {
+        self.record.last
+    }
+}
+
+impl Statement {
+    fn place(&self) -> (u64, u32, Step) {
+        (self.height, self.round, self.step)
+    }
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = match self.step {
+            Step::Proposal => "a proposal of",
+            Step::Prevote => "a prevote for",
+            Step::Precommit => "a precommit for",
+        };
+        write!(f, "{step} ")?;
+        match self.block {
+            Some(block) => write!(f, "block {block}")?,
+            None => write!(f, "no block")?,
+        }
+        write!(f, " at height {}, round {}", self.height, self.round)
+    }
+}
+
+fn lock(path: &Path) -> Result<File, GuardError> {
+    let failed = |source| GuardError::Io { path: path.to_owned(), source };
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(GuardError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The record behind its SHA-256.
+fn encode(record: &Record) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(256);
+    // Writing into memory cannot fail, and a record cut short would be refused when it is read.
+    let _ = record.serialize(&mut payload);
+    let mut bytes = Digest::of(&[&payload]).as_bytes().to_vec();
+    bytes.append(&mut payload);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Record> {
+    let (digest, payload) = bytes.split_at_checked(DIGEST_BYTES)?;
+    if Digest::of(&[payload]).as_bytes() != digest {
+        return None;
+    }
+    borsh::from_slice(payload).ok()
+}
+
+/// Replaces the record: a crash at any instant leaves the old one or the new one.
+fn write_durably(directory: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = directory.join(format!("{RECORD_FILE}.new"));
+    let mut file = File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, directory.join(RECORD_FILE))?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(byte: u8) -> Option<BlockHash> {
+        Some(BlockHash::from_bytes([byte; 32]))
+    }
+
+    fn statement(height: u64, round: u32, step: Step, block: Option<BlockHash>) -> Statement {
+        Statement { height, round, step, block, pol_round: None }
+    }
+
+    fn open(directory: &Path) -> Result<Guard, GuardError> {
+        Guard::open(directory, ChainId::from_bytes([1; 32]), PublicKey::from_bytes([2; 32]))
+    }
+
+    #[test]
+    fn a_statement_is_repeated_but_never_contradicted_even_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut guard = open(directory.path()).unwrap();
+        let said = statement(5, 1, Step::Prevote, block(1));
+        guard.admit(said).unwrap();
+        guard.admit(said).unwrap();
+        drop(guard);
+
+        let mut guard = open(directory.path()).unwrap();
+        assert_eq!(guard.last(), Some(said));
+        guard.admit(said).unwrap();
+        for refused in [
+            statement(5, 1, Step::Prevote, block(2)),
+            statement(5, 1, Step::Prevote, None),
+            statement(5, 1, Step::Proposal, block(1)),
+            statement(5, 0, Step::Precommit, block(1)),
+            statement(4, 9, Step::Precommit, block(1)),
+        ] {
+            let error = guard.admit(refused).unwrap_err();
+            assert!(matches!(error, GuardError::Contradiction { .. }), "{error}");
+        }
+        for admitted in [
+            statement(5, 1, Step::Precommit, None),
+            statement(5, 2, Step::Proposal, block(3)),
+            statement(6, 0, Step::Proposal, block(4)),
+        ] {
+            guard.admit(admitted).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_second_process_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = open(directory.path()).unwrap();
+        assert!(matches!(open(directory.path()), Err(GuardError::InUse { .. })));
+    }
+
+    #[test]
+    fn a_foreign_record_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        open(directory.path()).unwrap().admit(statement(1, 0, Step::Prevote, None)).unwrap();
+        let other = PublicKey::from_bytes([3; 32]);
+        let error = Guard::open(directory.path(), ChainId::from_bytes([1; 32]), other).unwrap_err();
+        assert!(matches!(error, GuardError::Foreign { .. }), "{error}");
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_cut_of_the_record_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(RECORD_FILE);
+        open(directory.path()).unwrap().admit(statement(7, 3, Step::Precommit, block(9))).unwrap();
+        let sound = fs::read(&path).unwrap();
+        for at in 0..sound.len() {
+            let mut flipped = sound.clone();
+            flipped[at] ^= 0x40;
+            for damaged in [flipped, sound[..at].to_vec()] {
+                fs::write(&path, damaged).unwrap();
+                assert!(matches!(open(directory.path()), Err(GuardError::Damaged { .. })), "{at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The consensus room: Tendermint by the Malachite engine, around an [`Application`].
+//!
+//! This is the one module tree that names the engine's types. It owns what the engine leaves to
+//! its host: which bytes are signed and who refuses to sign them, how messages look on the wire,
+//! how block bodies travel, when a height starts, and what is durable before what is said.
+//!
+//! # Layout
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | `application` | what the rest of the node gives to consensus |
+//! | `context` | the engine's nouns in the ledger's terms |
+//! | `signing`, `guard` | Ed25519 by the strict rule; never contradict what was signed |
+//! | `codec`, `parts` | messages as bytes; block bodies in pieces |
+//! | `network` | addresses, allow list, limits |
+//! | `driver` | the one task that answers the engine |
+//! | `proposals`, `commits`, `peers` | what it does before and after a decision, and with whom |
+//!
+//! # When heights start
+//!
+//! Blocks wait for work. After a commit the driver keeps the engine waiting until
+//! [`Application::work`] resolves, another validator is heard at the next height, or the peers of
+//! a lost quorum return. A node that catches up does not wait. The first height after a start
+//! waits until a quorum of validators is connected (bounded), so that the first proposal finds
+//! listeners.
+//!
+//! # Safety
+//!
+//! A block body is durable before this node proposes it or votes for it, a statement is in the
+//! guard's record before it is signed, and block and certificate are durable before the next
+//! height starts. After a crash the same block is proposed again for the same round.
+
+mod application;
+mod codec;
+mod commits;
+mod context;
+mod driver;
+mod guard;
+mod network;
+mod parts;
+mod peers;
+mod proposals;
+mod signing;
+mod status;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use arc_malachitebft_app_channel::app::engine::consensus::ConsensusMsg as EngineMsg;
+use arc_malachitebft_app_channel::app::metrics;
+use arc_malachitebft_app_channel::app::types::codec::Codec as _;
+use arc_malachitebft_app_channel::{
+    ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
+    SyncContext, WalContext,
+};
+use arc_malachitebft_core_types::LinearTimeouts;
+use arc_malachitebft_signing::Signer as _;
+use ledger::block::BlockHash;
+use ledger::certificate::CertificateError;
+use ledger::validators::Address;
+use market::keys::{ChainId, SigningKey};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use application::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
+pub use guard::{Guard, GuardError, Statement, Step};
+pub use status::{ConsensusStatus, Phase};
+
+use codec::Borsh;
+use context::{Chain, Voter};
+use driver::Driver;
+use network::EngineConfig;
+use signing::{ChainVerifier, GuardedSigner};
+
+/// What the log's filter says about the engine, to be appended to the operator's own directives.
+/// The engine reports every failed dial of a peer that is down as an error; this room says once
+/// when a validator is lost and once when it is back.
+pub const LOG_FILTER: &str = "arc_malachitebft=warn,arc_malachitebft_network=off,\
+     arc_malachitebft_discovery=off,libp2p=warn,ractor=warn";
+
+/// How long each actor of the engine may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What this validator is and whom it talks to.
+#[derive(Debug, Clone)]
+pub struct ConsensusConfig {
+    /// The community. Part of everything that is signed.
+    pub chain: ChainId,
+    /// A name for logs and metrics; different for each engine in a process.
+    pub moniker: String,
+    /// Where the write-ahead log and the signer's record live; this node's alone.
+    pub data_dir: PathBuf,
+    /// The validator key.
+    pub signing_key: SigningKey,
+    /// The secret seed of the transport key, which is not the validator key.
+    pub transport_key_seed: [u8; 32],
+    /// Where to listen: `/ip4/ADDRESS/tcp/PORT`.
+    pub listen: String,
+    /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. Nobody else may connect.
+    pub peers: Vec<String>,
+    /// How long the steps of a round may take.
+    pub timeouts: Timeouts,
+    /// How long the first height waits for a quorum of connected validators, in milliseconds.
+    pub quorum_wait_ms: u64,
+}
+
+/// How long the steps of a round may take, in milliseconds. The defaults suit one machine or one
+/// local network: twice the round trip plus the time to build and judge a block must fit in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the proposal and its body to arrive.
+    pub propose_ms: u64,
+    /// After a mixed quorum of prevotes.
+    pub prevote_ms: u64,
+    /// After a mixed quorum of precommits.
+    pub precommit_ms: u64,
+    /// What each further round adds to each.
+    pub delta_ms: u64,
+}
+
+/// Why consensus did not start, or ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsensusError {
+    /// An address that cannot be used.
+    #[error("{address:?} is no address for a validator: expected {expected}")]
+    BadAddress {
+        /// As configured.
+        address: String,
+        /// Its expected form.
+        expected: &'static str,
+    },
+    /// The transport seed gives no key.
+    #[error("the transport key seed gives no Ed25519 key")]
+    TransportKey,
+    /// The signer's record cannot be used.
+    #[error("the signer's record cannot be used: {0}")]
+    Guard(#[from] GuardError),
+    /// The engine did not start.
+    #[error("the consensus engine did not start: {0}")]
+    EngineStart(String),
+    /// The engine stopped by itself. Restarting the process is safe.
+    #[error("the consensus engine stopped by itself; its last words are in the log")]
+    EngineStopped,
+    /// The engine stopped signing because its write-ahead log failed or contradicts itself.
+    #[error(
+        "the consensus engine halted for safety; look at the disk and the log before a restart"
+    )]
+    SafetyFailure,
+    /// The signer refused to contradict its record.
+    #[error("the signer refused, and this validator stopped: {0}")]
+    SignerRefused(String),
+    /// The application cannot go on.
+    #[error(transparent)]
+    Application(#[from] Fatal),
+    /// The application built a block that does not fit.
+    #[error("the application built a block of {length} bytes, more than a block can have")]
+    OversizedCandidate {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A block was decided whose body is not in the store.
+    #[error("block {block} was decided at height {height}, but its body is not in the store")]
+    MissingBody {
+        /// The height.
+        height: u64,
+        /// The block.
+        block: BlockHash,
+    },
+    /// The application is at another height than the engine.
+    #[error("height {decided} was decided, but the application stands at {tip}")]
+    OutOfStep {
+        /// What was decided.
+        decided: u64,
+        /// The application's last committed height.
+        tip: u64,
+    },
+    /// The engine decided with a certificate that does not verify.
+    #[error("the certificate of height {height} does not verify: {source}")]
+    UnsoundCertificate {
+        /// The height.
+        height: u64,
+        /// What is wrong with it.
+        source: CertificateError,
+    },
+    /// The application names no validators.
+    #[error("height {height} has no validators")]
+    NoValidators {
+        /// The height.
+        height: u64,
+    },
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { propose_ms: 1000, prevote_ms: 400, precommit_ms: 400, delta_ms: 300 }
+    }
+}
+
+/// The peer id that belongs to a transport seed, as it stands in the addresses of its peers.
+///
+/// # Errors
+/// [`ConsensusError::TransportKey`] if the seed gives no key.
+pub fn peer_id(transport_key_seed: &[u8; 32]) -> Result<String, ConsensusError> {
+    let keypair = network::transport_keypair(transport_key_seed)?;
+    Ok(keypair.public().to_peer_id().to_base58())
+}
+
+/// The engine's own metrics of this process in the Prometheus text format.
+pub fn engine_metrics() -> String {
+    let mut text = String::new();
+    metrics::export(&mut text);
+    text
+}
+
+/// Takes part in consensus until shutdown.
+///
+/// # Errors
+/// [`ConsensusError`] if it cannot start or cannot go on. Nothing is signed after it returns, and
+/// it may be called again on the same data directory.
+pub async fn run(
+    config: ConsensusConfig,
+    application: impl Application,
+    shutdown: CancellationToken,
+    status: watch::Sender<ConsensusStatus>,
+) -> Result<(), ConsensusError> {
+    let result = decide(config, application, shutdown, status.clone()).await;
+    status.send_modify(|status| {
+        status.phase = Phase::Stopped;
+        status.failure = result.as_ref().err().map(ToString::to_string);
+    });
+    result
+}
+
+async fn decide(
+    config: ConsensusConfig,
+    application: impl Application,
+    shutdown: CancellationToken,
+    status: watch::Sender<ConsensusStatus>,
+) -> Result<(), ConsensusError> {
+    let engine_config = EngineConfig::of(&config)?;
+    let allowed = engine_config.peers()?;
+    let key = config.signing_key.public();
+    let guard = Guard::open(&config.data_dir, config.chain, key)?;
+    let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard);
+    let refusal = signer.refusal();
+
+    let voter = Voter(Address::of(&key));
+    let identity = identity(&config, voter, &signer).await?;
+    let verifier = ChainVerifier::new(config.chain);
+    let start_failed = |error| ConsensusError::EngineStart(format!("{error:#}"));
+    let (channels, mut handle) = EngineBuilder::new(Chain, engine_config)
+        .with_default_wal(WalContext::new(config.data_dir.join("wal").join("consensus.wal"), Borsh))
+        .with_default_network(NetworkContext::new(identity, Borsh))
+        .with_default_sync(SyncContext::new(Borsh))
+        .with_default_consensus(ConsensusContext::new_validator(
+            voter,
+            Box::new(verifier),
+            Box::new(signer),
+        ))
+        .with_default_request(RequestContext::new(16))
+        .build()
+        .await
+        .map_err(start_failed)?;
+
+    let driver = Driver::new(&config, application, allowed, &channels, status)?;
+    // The driver ends with all its pending answers dropped: the engine's actors wait for none.
+    let result = driver.run(channels, shutdown).await;
+    let result = match result {
+        Err(ConsensusError::EngineStopped) => Err(match refusal.get() {
+            Some(words) => ConsensusError::SignerRefused(words.clone()),
+            None if still_stands(&mut handle).await => ConsensusError::SafetyFailure,
+            None => ConsensusError::EngineStopped,
+        }),
+        other => other,
+    };
+    stop(handle).await;
+    result
+}
+
+async fn identity(
+    config: &ConsensusConfig,
+    voter: Voter,
+    signer: &GuardedSigner,
+) -> Result<NetworkIdentity, ConsensusError> {
+    let keypair = network::transport_keypair(&config.transport_key_seed)?;
+    let peer = keypair.public().to_peer_id().to_bytes();
+    let key = config.signing_key.public().as_bytes().to_vec();
+    let failed = |error: String| ConsensusError::EngineStart(error);
+    let proof =
+        signer.sign_validator_proof(key, peer).await.map_err(|error| failed(error.to_string()))?;
+    let proof = Borsh.encode(&proof).map_err(|error| failed(error.to_string()))?;
+    Ok(NetworkIdentity::new_validator(config.moniker.clone(), keypair, voter.to_string(), proof))
+}
+
+/// Whether an engine that closed its channels still stands, which is how it halts for safety.
+async fn still_stands(engine: &mut EngineHandle) -> bool {
+    tokio::time::timeout(Duration::from_millis(500), &mut engine.handle).await.is_err()
+}
+
+/// Stops what is left of the engine: first what speaks, then what it speaks through, so that
+/// nothing fails for want of the other. What does not stop in time is killed.
+async fn stop(mut engine: EngineHandle) {
+    let node = engine.actor.get_cell();
+    let mut actors = node.get_children();
+    actors.sort_by_key(|actor| actor.is_message_type_of::<EngineMsg<Chain>>() != Some(true));
+    for actor in &actors {
+        // The node would take the end of an actor for a failure.
+        actor.unlink(node.clone());
+    }
+    for actor in actors {
+        if actor.stop_and_wait(None, Some(STOP_TIMEOUT)).await.is_err() {
+            actor.kill();
+        }
+    }
+    engine.actor.stop(None);
+    if !engine.handle.is_finished() {
+        // It has nothing left to wait for.
+        let _ = tokio::time::timeout(STOP_TIMEOUT, &mut engine.handle).await;
+    }
+}
+
+impl From<Timeouts> for LinearTimeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        let ms = Duration::from_millis;
+        let Timeouts { propose_ms, prevote_ms, precommit_ms, delta_ms } = timeouts;
+        let round_ms = propose_ms.saturating_add(prevote_ms).saturating_add(precommit_ms);
+        Self {
+            propose: ms(propose_ms),
+            propose_delta: ms(delta_ms),
+            prevote: ms(prevote_ms),
+            prevote_delta: ms(delta_ms),
+            precommit: ms(precommit_ms),
+            precommit_delta: ms(delta_ms),
+            rebroadcast: ms(round_ms).max(Duration::from_secs(2)),
+            max_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Four validators in one process, over real TCP connections on the loopback interface.
+
+#[path = "consensus_toy.rs"]
+mod toy;
+
+/// The names that the toy application is written against.
+mod api {
+    pub(super) use ledger_node::consensus::*;
+}
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use api::{ConsensusConfig, ConsensusError, ConsensusStatus, Phase, Timeouts, peer_id, run};
+use ledger::certificate::CommitCertificate;
+use ledger::validators::{Validator, ValidatorSet};
+use market::keys::{ChainId, SigningKey};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use toy::{Toy, ToyBlock, lock};
+
+const CHAIN: ChainId = ChainId::from_bytes([42; 32]);
+/// How long a test waits for what must happen, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Node {
+    config: ConsensusConfig,
+    toy: Toy,
+    running: Option<Running>,
+}
+
+struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), ConsensusError>>,
+    status: watch::Receiver<ConsensusStatus>,
+}
+
+struct Cluster {
+    nodes: Vec<Node>,
+    validators: ValidatorSet,
+    _data: TempDir,
+}
+
+impl Node {
+    fn start(&mut self) {
+        let shutdown = CancellationToken::new();
+        let (publish, status) = watch::channel(ConsensusStatus::default());
+        let task =
+            tokio::spawn(run(self.config.clone(), self.toy.clone(), shutdown.clone(), publish));
+        self.running = Some(Running { shutdown, task, status });
+    }
+
+    async fn stop(&mut self) {
+        let running = self.running.take().expect("the node runs");
+        running.shutdown.cancel();
+        running.task.await.unwrap().unwrap();
+        assert_eq!(running.status.borrow().phase, Phase::Stopped);
+    }
+
+    fn height(&self) -> usize {
+        lock(&self.toy.disk).blocks.len()
+    }
+
+    fn chain(&self) -> Vec<(ToyBlock, CommitCertificate)> {
+        lock(&self.toy.disk).blocks.clone()
+    }
+
+    /// Waits until the status says so.
+    async fn reaches(&mut self, what: &str, hold: impl Fn(&ConsensusStatus) -> bool) {
+        let running = self.running.as_mut().expect("the node runs");
+        let reached = tokio::time::timeout(PATIENCE, running.status.wait_for(&hold)).await;
+        let reached = reached.is_ok_and(|status| status.is_ok());
+        let status = running.status.borrow().clone();
+        assert!(reached, "{} does not reach: {what}: {status:?}", self.config.moniker);
+    }
+
+    async fn commits(&mut self, number: u64) {
+        let disk = std::sync::Arc::clone(&self.toy.disk);
+        let holds = move |_: &ConsensusStatus| {
+            lock(&disk).blocks.iter().any(|(block, _)| block.numbers.contains(&number))
+        };
+        self.reaches(&format!("number {number} is committed"), holds).await;
+    }
+
+    async fn idles(&mut self) {
+        self.reaches("idle", |status| status.phase == Phase::Idle).await;
+    }
+}
+
+impl Cluster {
+    fn new(name: &str, size: u8) -> Self {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(std::env::var("RUST_LOG").unwrap_or_default())
+            .with_test_writer()
+            .try_init();
+        let data = tempfile::tempdir().unwrap();
+        let keys: Vec<_> = (1..=size).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
+        let power = |key: &SigningKey| Validator { key: key.public(), power: 1 };
+        let validators = ValidatorSet::new(keys.iter().map(power).collect()).unwrap();
+        let held: Vec<_> =
+            keys.iter().map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+        let addresses: Vec<_> = (1..=size)
+            .zip(&held)
+            .map(|(seed, listener)| {
+                let port = listener.local_addr().unwrap().port();
+                let id = peer_id(&[seed + 100; 32]).unwrap();
+                (format!("/ip4/127.0.0.1/tcp/{port}"), format!("/p2p/{id}"))
+            })
+            .collect();
+        let nodes = (1..=size).zip(keys).map(|(seed, signing_key)| {
+            let at = usize::from(seed - 1);
+            let others = addresses.iter().enumerate().filter(|(other, _)| *other != at);
+            Node {
+                config: ConsensusConfig {
+                    chain: CHAIN,
+                    moniker: format!("{name}{seed}"),
+                    data_dir: data.path().join(seed.to_string()),
+                    signing_key,
+                    transport_key_seed: [seed + 100; 32],
+                    listen: addresses[at].0.clone(),
+                    peers: others.map(|(_, (address, id))| format!("{address}{id}")).collect(),
+                    timeouts: Timeouts::default(),
+                    quorum_wait_ms: 20_000,
+                },
+                toy: Toy::new(validators.clone()),
+                running: None,
+            }
+        });
+        Self { nodes: nodes.collect(), validators, _data: data }
+    }
+
+    /// Tells all neighbours, as gossip does, whether they run or not.
+    fn submit(&self, number: u64) {
+        self.nodes.iter().for_each(|node| node.toy.mempool.submit(number));
+    }
+
+    fn running(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut().filter(|node| node.running.is_some())
+    }
+
+    async fn all_commit(&mut self, number: u64) {
+        for node in self.running() {
+            node.commits(number).await;
+        }
+    }
+
+    async fn all_idle(&mut self) {
+        for node in self.running() {
+            node.idles().await;
+        }
+    }
+
+    /// No two blocks at one height, every block follows the one before, every certificate holds.
+    fn check_chains(&self) {
+        let longest = self.nodes.iter().map(Node::chain).max_by_key(Vec::len).unwrap();
+        for node in &self.nodes {
+            let chain = node.chain();
+            for ((block, certificate), (other, _)) in chain.iter().zip(&longest) {
+                assert_eq!(block, other, "{} forked", node.config.moniker);
+                assert_eq!((certificate.height, certificate.block), (block.height, block.hash()));
+                certificate.verify(&CHAIN, &self.validators).unwrap();
+            }
+            for ((block, _), (next, _)) in chain.iter().zip(chain.iter().skip(1)) {
+                assert_eq!(next.previous, block.hash());
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        for node in self.running() {
+            node.stop().await;
+        }
+        self.check_chains();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_wait_for_work_and_work_does_not_wait_for_blocks() {
+    let mut cluster = Cluster::new("work", 4);
+    cluster.nodes.iter_mut().for_each(Node::start);
+    cluster.submit(0);
+    cluster.all_commit(0).await;
+    let mut slowest = Duration::ZERO;
+    for number in 1..=10 {
+        cluster.all_idle().await;
+        let before = Instant::now();
+        cluster.submit(number);
+        cluster.all_commit(number).await;
+        slowest = slowest.max(before.elapsed());
+    }
+    tracing::info!(?slowest, "of ten");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?} from work to the last commit");
+
+    cluster.all_idle().await;
+    let height = cluster.nodes[0].height();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(cluster.nodes.iter().all(|node| node.height() == height), "an empty block");
+    let empty =
+        cluster.nodes[0].chain().iter().filter(|(block, _)| block.numbers.is_empty()).count();
+    assert!(empty <= 1, "{empty} empty blocks");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_validator_is_not_missed_and_catches_up_by_value_sync() {
+    let mut cluster = Cluster::new("sync", 4);
+    cluster.nodes.iter_mut().for_each(Node::start);
+    cluster.submit(0);
+    cluster.all_commit(0).await;
+
+    cluster.nodes[3].stop().await;
+    let missed = 8;
+    for number in 1..=missed {
+        cluster.submit(number);
+        cluster.all_commit(number).await;
+    }
+    let stood = cluster.nodes[3].height();
+    assert!(cluster.nodes[0].height() > stood + 5);
+
+    cluster.nodes[3].start();
+    cluster.nodes[3].commits(missed).await;
+    cluster.submit(100);
+    cluster.all_commit(100).await;
+
+    // Its signer's record and its votes count again: with another one down it is needed.
+    cluster.nodes[0].stop().await;
+    cluster.submit(101);
+    cluster.all_commit(101).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_quorum_nothing_is_decided_and_afterwards_it_goes_on() {
+    let mut cluster = Cluster::new("halt", 4);
+    cluster.nodes.iter_mut().for_each(Node::start);
+    cluster.submit(0);
+    cluster.all_commit(0).await;
+    cluster.nodes[1].stop().await;
+    cluster.nodes[2].stop().await;
+    for node in cluster.running() {
+        node.reaches("no quorum", |status| !status.has_quorum).await;
+    }
+    let height = cluster.nodes[0].height();
+    cluster.submit(1);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((cluster.nodes[0].height(), cluster.nodes[3].height()), (height, height));
+
+    cluster.nodes[1].start();
+    cluster.all_commit(1).await;
+    cluster.nodes[2].start();
+    cluster.all_commit(1).await;
+    cluster.submit(2);
+    cluster.all_commit(2).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalid_proposal_costs_its_round_and_nothing_else() {
+    let mut cluster = Cluster::new("evil", 4);
+    cluster.nodes[2].toy.evil = true;
+    cluster.nodes.iter_mut().for_each(Node::start);
+    for number in 0..6 {
+        cluster.submit(number);
+        cluster.all_commit(number).await;
+    }
+    let late = cluster.nodes[0].chain().iter().filter(|(_, proof)| proof.round > 0).count();
+    assert!(late >= 1, "the evil proposer had at least one turn in six heights");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_validator_is_its_own_quorum() {
+    let mut cluster = Cluster::new("single", 1);
+    cluster.nodes[0].start();
+    cluster.submit(0);
+    cluster.all_commit(0).await;
+    cluster.nodes[0].stop().await;
+    cluster.nodes[0].start();
+    cluster.submit(1);
+    cluster.all_commit(1).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_addresses_and_a_second_signer_end_in_words() {
+    let mut cluster = Cluster::new("words", 1);
+    let (publish, status) = watch::channel(ConsensusStatus::default());
+    let mut config = cluster.nodes[0].config.clone();
+    config.peers = vec!["/ip4/127.0.0.1/tcp/4000".to_owned()];
+    let toy = cluster.nodes[0].toy.clone();
+    let error =
+        run(config, toy.clone(), CancellationToken::new(), publish.clone()).await.unwrap_err();
+    assert!(matches!(error, ConsensusError::BadAddress { .. }), "{error}");
+    assert!(status.borrow().failure.as_ref().is_some_and(|words| words.contains("/p2p/PEER-ID")));
+
+    cluster.nodes[0].start();
+    cluster.submit(0);
+    cluster.all_commit(0).await;
+    let config = cluster.nodes[0].config.clone();
+    let error = run(config, toy, CancellationToken::new(), publish).await.unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    cluster.stop().await;
+}

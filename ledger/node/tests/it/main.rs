@@ -1,0 +1,3 @@
+//! The room's behaviour from outside.
+
+mod consensus;
