@@ -8,6 +8,8 @@
 //! | [`meter`] | the counters at the grid connection, and their Modbus words |
 //! | [`modbus_server`], [`faults`] | the meter on Modbus TCP, and what goes wrong with it |
 //! | [`simulated_meter`] | one such meter as a service of its own |
+//! | [`scaled_clock`] | market time that runs faster than the wall's |
+//! | [`demo`] | a whole neighbourhood of real processes around simulated meters |
 //!
 //! Everything is seeded ([`random`]): the same seed gives the same series, whoever asks and
 //! whenever. Physics is in floating point up to the power of one step; from there on energy is
@@ -15,6 +17,7 @@
 
 pub mod appliances;
 pub mod battery;
+pub mod demo;
 pub mod error;
 pub mod faults;
 pub mod household;
@@ -23,6 +26,7 @@ pub mod modbus_server;
 pub mod place;
 pub mod power;
 pub mod random;
+pub mod scaled_clock;
 pub mod simulated_meter;
 pub mod solar;
 pub mod weather;

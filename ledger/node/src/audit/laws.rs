@@ -1,0 +1,276 @@
+//! The laws, one check each, over a replayed chain.
+
+use ledger::block::CommittedBlock;
+use ledger::genesis::Genesis;
+use ledger::results::{BlockResults, Cleared, Settled};
+use ledger::state::State;
+use ledger::transaction::Transaction;
+use market::energy::Energy;
+use market::gate::GateIndex;
+use market::money::Money;
+use market::order::{Order, OrderId, Side};
+use market::rules::MarketRules;
+use market::settlement::PartySettlement;
+use market::time::DeliveryPeriod;
+use market::trade::Trade;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::audit::{Audit, Law, replay};
+
+/// What the audit remembers while it reads the chain.
+pub(super) struct Ledger<'a> {
+    genesis: &'a Genesis,
+    orders: BTreeMap<OrderId, Order>,
+    /// The newest order of each party, period and side: the one that must be answered.
+    live: BTreeMap<(DeliveryPeriod, Side, market::member::PartyId), OrderId>,
+    answered: BTreeMap<OrderId, BTreeSet<GateIndex>>,
+    filled: BTreeMap<OrderId, Energy>,
+    trades: BTreeMap<DeliveryPeriod, Vec<Trade>>,
+    settled: BTreeMap<(DeliveryPeriod, market::member::PartyId), PartySettlement>,
+    /// Net of every account by postings alone, in 128 bits.
+    nets: BTreeMap<ledger::posting::Account, i128>,
+    readings: BTreeMap<(DeliveryPeriod, market::member::PartyId), (u64, Energy, Energy)>,
+    broken: BTreeMap<&'static str, String>,
+}
+
+const LAWS: [&str; 11] = [
+    "one_block_per_height_with_one_certificate",
+    "replay_gives_the_same_roots",
+    "sold_is_bought",
+    "metered_is_traded_plus_imbalance",
+    "debits_equal_credits",
+    "buyers_pay_what_sellers_and_charges_get",
+    "cleared_within_limits",
+    "no_unmatched_pair_left",
+    "nothing_after_gate",
+    "every_committed_order_is_answered",
+    "statements_sum_to_zero",
+];
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(genesis: &'a Genesis) -> Self {
+        Self {
+            genesis,
+            orders: BTreeMap::new(),
+            live: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            filled: BTreeMap::new(),
+            trades: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            nets: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            broken: BTreeMap::new(),
+        }
+    }
+
+    /// Reads one block; returns the state after it, or the same state if it does not follow.
+    pub(super) fn block(
+        &mut self,
+        state: &State,
+        committed: &CommittedBlock,
+        audit: &mut Audit,
+    ) -> State {
+        let executed = match replay(state, committed) {
+            Ok(executed) => executed,
+            Err(words) => {
+                self.breaks("replay_gives_the_same_roots", words);
+                return state.clone();
+            }
+        };
+        // Gates close before the block's own orders count.
+        for cleared in &executed.results.clearings {
+            self.clearing(cleared, audit);
+        }
+        self.transactions(committed, audit);
+        self.settlements(&executed.results, audit);
+        executed.state
+    }
+
+    fn clearing(&mut self, cleared: &Cleared, audit: &mut Audit) {
+        let result = &cleared.result;
+        let entry = audit.cleared.entry(result.period).or_insert((None, Energy::ZERO));
+        entry.0 = result.price.or(entry.0);
+        entry.1 = entry.1.plus(result.volume).unwrap_or(entry.1);
+        for answer in &result.answers {
+            self.answered.entry(answer.order).or_default().insert(result.gate);
+        }
+        let mut by_order: BTreeMap<OrderId, i128> = BTreeMap::new();
+        for trade in &result.trades {
+            *by_order.entry(trade.bid).or_default() += i128::from(trade.energy.wh());
+            *by_order.entry(trade.offer).or_default() -= i128::from(trade.energy.wh());
+            self.trade(trade);
+        }
+        let place = || format!("{:?} gate {}", result.period, result.gate.0);
+        if by_order.values().sum::<i128>() != 0 {
+            self.breaks("sold_is_bought", place());
+        }
+        // What is left over must not want each other: best bid left below best offer left.
+        let left = |orders: &[market::book::BookedOrder], sign: i128| {
+            let left = |order: &market::book::BookedOrder| {
+                let mut taken = by_order.get(&order.id).map_or(0, |wh| wh * sign);
+                order.steps.iter().find_map(|step| {
+                    let rest = i128::from(step.energy.wh()) - taken.max(0);
+                    taken -= i128::from(step.energy.wh());
+                    (rest > 0).then_some(step.limit)
+                })
+            };
+            orders.iter().filter_map(left).collect::<Vec<_>>()
+        };
+        let best_bid = left(cleared.book.bids(), 1).into_iter().max();
+        let best_offer = left(cleared.book.offers(), -1).into_iter().min();
+        if let (Some(bid), Some(offer)) = (best_bid, best_offer)
+            && bid >= offer
+        {
+            self.breaks("no_unmatched_pair_left", place());
+        }
+    }
+
+    fn trade(&mut self, trade: &Trade) {
+        let place = || format!("{:?}: bid {}, offer {}", trade.period, trade.bid, trade.offer);
+        let money = trade.seller_amount.plus(trade.charge);
+        if money != Ok(trade.buyer_amount) {
+            self.breaks("buyers_pay_what_sellers_and_charges_get", place());
+        }
+        for (id, side) in [(trade.bid, Side::Buy), (trade.offer, Side::Sell)] {
+            let filled = self.filled.entry(id).or_default();
+            *filled = filled.plus(trade.energy).unwrap_or(*filled);
+            let filled = *filled;
+            let willing = self.orders.get(&id).map(|order| willing(order, side, trade));
+            if willing.is_none_or(|willing| filled > willing) {
+                self.breaks("cleared_within_limits", place());
+            }
+        }
+        self.trades.entry(trade.period).or_default().push(trade.clone());
+    }
+
+    fn transactions(&mut self, committed: &CommittedBlock, audit: &mut Audit) {
+        let (rules, time) = (&self.genesis.rules, committed.block.header.time);
+        let mut late = Vec::new();
+        for transaction in &committed.block.transactions {
+            match transaction {
+                Transaction::Order(envelope) => {
+                    audit.orders_count += 1;
+                    let order = envelope.unverified().clone();
+                    let id = envelope.id(&self.genesis.chain_id());
+                    if time >= last_gate(rules, order.period) {
+                        late.push(format!("order {id} in block {}", committed.block.header.height));
+                    }
+                    self.live.insert((order.period, order.side, order.party), id);
+                    self.orders.insert(id, order);
+                }
+                Transaction::Reading(envelope) => {
+                    audit.readings_count += 1;
+                    let reading = envelope.unverified();
+                    let figures = (reading.sequence, reading.imported, reading.exported);
+                    self.readings.insert((reading.period, reading.party), figures);
+                }
+            }
+        }
+        late.into_iter().for_each(|words| self.breaks("nothing_after_gate", words));
+    }
+
+    fn settlements(&mut self, results: &BlockResults, audit: &mut Audit) {
+        for Settled { party, period, settlement } in &results.settlements {
+            let traded = |of: fn(&Trade) -> market::member::PartyId| {
+                let trades = self.trades.get(period).into_iter().flatten();
+                trades.filter(|trade| of(trade) == *party).map(|trade| trade.energy.wh()).sum()
+            };
+            let (sold, bought): (i64, i64) = (traded(|t| t.seller), traded(|t| t.buyer));
+            let (metered, s) = (settlement.metered, settlement);
+            let exports = sold + s.surplus.wh() - s.missing.wh() == metered.exported.wh();
+            let imports = bought + s.extra.wh() - s.not_taken.wh() == metered.imported.wh();
+            if !exports || !imports {
+                let words = format!("party {party} in {period:?}");
+                self.breaks("metered_is_traded_plus_imbalance", words);
+            }
+            self.settled.insert((*period, *party), *settlement);
+        }
+        for posting in &results.postings {
+            let amount = i128::from(posting.amount.micros());
+            *self.nets.entry(posting.debit).or_default() -= amount;
+            *self.nets.entry(posting.credit).or_default() += amount;
+            if amount <= 0 {
+                self.breaks("debits_equal_credits", format!("posting {}", posting.number));
+            }
+        }
+        if self.nets.values().sum::<i128>() != 0 {
+            self.breaks("debits_equal_credits", "after a block".to_owned());
+        }
+        audit.settled_count = u64::try_from(
+            self.settled
+                .keys()
+                .map(|(period, _)| period)
+                .collect::<BTreeSet<_>>()
+                .intersection(&audit.cleared.keys().collect())
+                .count(),
+        )
+        .unwrap_or(u64::MAX);
+    }
+
+    /// Judges what can only be judged at the end, and writes every law down.
+    pub(super) fn finish(mut self, forks: &[String], audit: &mut Audit) {
+        if let Some(fork) = forks.first() {
+            self.breaks("one_block_per_height_with_one_certificate", fork.clone());
+        }
+        let mut unanswered = Vec::new();
+        for ((period, _, party), id) in &self.live {
+            let withdrawn = self.orders.get(id).is_none_or(Order::is_withdrawal);
+            if audit.cleared.contains_key(period) && !withdrawn && !self.answered.contains_key(id) {
+                unanswered.push(format!("order {id} of party {party} for {period:?}"));
+            }
+        }
+        for words in unanswered {
+            self.breaks("every_committed_order_is_answered", words);
+        }
+        let mut net: i128 = 0;
+        for ((_, party), (_, imported, exported)) in
+            self.readings.iter().map(|((period, party), figures)| ((period, *party), *figures))
+        {
+            let sums = audit.metered.entry(party).or_default();
+            sums.0 = sums.0.plus(imported).unwrap_or(sums.0);
+            sums.1 = sums.1.plus(exported).unwrap_or(sums.1);
+        }
+        let tariffs = &self.genesis.rules.tariffs;
+        let mut saved = Money::ZERO;
+        for settlement in self.settled.values() {
+            let income = settlement.net_income();
+            let alone = settlement.net_income_without_market(tariffs);
+            if let (Ok(income), Ok(alone)) = (income, alone) {
+                net += i128::from(income.micros());
+                saved = income.minus(alone).and_then(|gain| saved.plus(gain)).unwrap_or(saved);
+            }
+        }
+        audit.saved = saved;
+        // Settled statements + supplier = 0: the supplier's account is the mirror of all others.
+        let supplier = self.nets.get(&ledger::posting::Account::Supplier).copied();
+        if net + supplier.unwrap_or_default() != 0 {
+            let words = format!("statements sum to {net}, the supplier to {supplier:?}");
+            self.breaks("statements_sum_to_zero", words);
+        }
+        audit.laws = LAWS
+            .iter()
+            .map(|name| {
+                let detail = self.broken.get(name).cloned();
+                Law { name, held: detail.is_none(), detail: detail.unwrap_or_default() }
+            })
+            .collect();
+    }
+
+    /// Remembers the first place where a law is broken.
+    fn breaks(&mut self, law: &'static str, words: String) {
+        self.broken.entry(law).or_insert(words);
+    }
+}
+
+/// How much of an order its own limits allow at the price of a trade.
+fn willing(order: &Order, side: Side, trade: &Trade) -> Energy {
+    let steps = order.steps.iter().filter(|step| match side {
+        Side::Buy => step.limit >= trade.buyer_price,
+        Side::Sell => step.limit <= trade.seller_price,
+    });
+    Energy::sum(steps.map(|step| step.energy)).unwrap_or(Energy::ZERO)
+}
+
+fn last_gate(rules: &MarketRules, period: DeliveryPeriod) -> market::time::Timestamp {
+    rules.gates.last_closes_at(period)
+}

@@ -1,0 +1,229 @@
+//! The node's TOML file.
+
+use ledger::genesis::{self, Genesis, GenesisFileError};
+use market::keys::SigningKey;
+use mesh::key_file::{self, KeyFileError};
+use mesh::{MeshConfig, Multiaddr, TransportKey};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+use crate::consensus::{ConsensusConfig, Timeouts};
+
+/// A validator's configuration. Relative paths count from the file's own folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// A name for logs and metrics.
+    pub moniker: String,
+    /// Where the chain is kept; this node's alone.
+    pub data_dir: PathBuf,
+    /// The community's genesis file.
+    pub genesis: PathBuf,
+    /// The key file of the validator key.
+    pub validator_key: PathBuf,
+    /// Where `/healthz`, `/metrics` and `/status` are served: `ADDRESS:PORT`.
+    pub http_listen: String,
+    /// The validators' own network.
+    pub consensus: ConsensusSection,
+    /// The members' network.
+    pub mesh: MeshSection,
+}
+
+/// The validators' own network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsensusSection {
+    /// The key file of the transport key; not the validator key.
+    pub transport_key: PathBuf,
+    /// Where to listen: `/ip4/ADDRESS/tcp/PORT`.
+    pub listen: String,
+    /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`.
+    pub peers: Vec<String>,
+    /// How long a proposal may take to arrive, in milliseconds of real time.
+    #[serde(default = "default_propose_ms")]
+    pub propose_timeout_ms: u64,
+    /// How long votes are waited for after a mixed quorum, in milliseconds of real time.
+    #[serde(default = "default_vote_ms")]
+    pub vote_timeout_ms: u64,
+}
+
+impl Default for ConsensusSection {
+    /// No addresses, and the time-outs that suit one local network.
+    fn default() -> Self {
+        Self {
+            transport_key: PathBuf::new(),
+            listen: String::new(),
+            peers: Vec::new(),
+            propose_timeout_ms: default_propose_ms(),
+            vote_timeout_ms: default_vote_ms(),
+        }
+    }
+}
+
+/// The members' network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeshSection {
+    /// The key file of the transport key.
+    pub transport_key: PathBuf,
+    /// Where to listen: `/ip4/ADDRESS/tcp/PORT`.
+    pub listen: Vec<String>,
+    /// Where to join: `/ip4/ADDRESS/tcp/PORT`, with or without `/p2p/PEER-ID`.
+    pub bootstrap: Vec<String>,
+    /// Whether to find peers on the local network by multicast DNS.
+    #[serde(default)]
+    pub mdns: bool,
+}
+
+fn default_propose_ms() -> u64 {
+    Timeouts::default().propose_ms
+}
+
+fn default_vote_ms() -> u64 {
+    Timeouts::default().prevote_ms
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be; names line, column and key.
+    #[error("{path}: {problem}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Line, key, and what was expected.
+        problem: String,
+    },
+    /// The genesis does not hold.
+    #[error("{path}: {source}")]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// Line or key, and what was expected.
+        source: GenesisFileError,
+    },
+    /// A key that cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// A value that does not fit its key.
+    #[error("{path}: {key}: expected {expected}, but found {found:?}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What was expected.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
+}
+
+/// A configuration with everything it names, read and checked.
+#[derive(Debug)]
+pub struct LoadedNode {
+    /// The community.
+    pub genesis: Genesis,
+    /// Where the chain is kept.
+    pub data_dir: PathBuf,
+    /// Where the status pages are served.
+    pub http_listen: String,
+    /// The validators' network.
+    pub consensus: ConsensusConfig,
+    /// The members' network.
+    pub mesh: MeshConfig,
+}
+
+impl NodeConfig {
+    /// Reads the file and everything it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, the line or the key, and what was expected.
+    pub fn load(path: &Path) -> Result<LoadedNode, ConfigError> {
+        let text = read(path)?;
+        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        })?;
+        config.resolve(path)
+    }
+
+    fn resolve(self, path: &Path) -> Result<LoadedNode, ConfigError> {
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        let beside = |file: &Path| folder.join(file);
+        let genesis_path = beside(&self.genesis);
+        let genesis = genesis::read(&read(&genesis_path)?)
+            .map_err(|source| ConfigError::Genesis { path: genesis_path, source })?;
+        let data_dir = beside(&self.data_dir);
+        let key_path = beside(&self.validator_key);
+        let signing_key = SigningKey::from_seed(&key_file::read(&key_path)?);
+        let key = signing_key.public();
+        if !genesis.validators.iter().any(|validator| validator.key == key) {
+            return Err(ConfigError::Value {
+                path: path.to_owned(),
+                key: "validator_key",
+                expected: "the key of a validator that the genesis names",
+                found: key.to_string(),
+            });
+        }
+        let consensus = ConsensusConfig {
+            chain: genesis.chain_id(),
+            moniker: self.moniker,
+            data_dir: data_dir.clone(),
+            signing_key,
+            transport_key_seed: key_file::read(&beside(&self.consensus.transport_key))?,
+            listen: self.consensus.listen,
+            peers: self.consensus.peers,
+            timeouts: Timeouts {
+                propose_ms: self.consensus.propose_timeout_ms,
+                prevote_ms: self.consensus.vote_timeout_ms,
+                precommit_ms: self.consensus.vote_timeout_ms,
+                ..Timeouts::default()
+            },
+            quorum_wait_ms: QUORUM_WAIT_MS,
+        };
+        let mesh = MeshConfig {
+            transport_key: TransportKey::from_seed(key_file::read(&beside(
+                &self.mesh.transport_key,
+            ))?),
+            chain_id: *genesis.chain_id().as_bytes(),
+            listen: addresses(path, "mesh.listen", &self.mesh.listen)?,
+            bootstrap: addresses(path, "mesh.bootstrap", &self.mesh.bootstrap)?,
+            mdns: self.mesh.mdns,
+            serve_blocks: true,
+        };
+        Ok(LoadedNode { genesis, data_dir, http_listen: self.http_listen, consensus, mesh })
+    }
+}
+
+/// How long the first height after a start waits for a quorum of validators.
+const QUORUM_WAIT_MS: u64 = 20_000;
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+fn addresses(
+    path: &Path,
+    key: &'static str,
+    texts: &[String],
+) -> Result<Vec<Multiaddr>, ConfigError> {
+    let parse = |text: &String| {
+        text.parse().map_err(|_| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            expected: "an address like /ip4/192.0.2.7/tcp/9000",
+            found: text.clone(),
+        })
+    };
+    texts.iter().map(parse).collect()
+}

@@ -1,0 +1,185 @@
+//! The mesh side of a node: takes orders and readings in, sends committed blocks out, and serves
+//! blocks to whoever follows.
+
+use ledger::block::Header;
+use ledger::certificate::CommitCertificate;
+use ledger::follower::check_commit;
+use ledger::state::State;
+use ledger::transaction::Transaction;
+use market::admission::Rejection;
+use market::time::Clock;
+use mesh::{BlockRequest, BlockResponse, Mesh, MeshEvent, MeshEvents, Topic, Verdict};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::mempool::{Mempool, NotPooled};
+use crate::metrics::NodeMetrics;
+use crate::store::Store;
+use crate::validator::Committed;
+
+/// How much a block response carries at most; the mesh allows 4 MiB.
+const RESPONSE_BYTES_MAX: usize = 3 << 20;
+
+/// How long a node that did not propose a block waits for the proposer's announcement before it
+/// announces the block itself.
+const ANNOUNCEMENT_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Everything the mesh side needs.
+pub(crate) struct Gossip {
+    pub(crate) mesh: Mesh,
+    pub(crate) events: MeshEvents,
+    pub(crate) mempool: Mempool,
+    pub(crate) state: watch::Receiver<Arc<State>>,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) commits: mpsc::UnboundedReceiver<Committed>,
+    pub(crate) metrics: Arc<NodeMetrics>,
+}
+
+impl Gossip {
+    /// Works until shutdown, or until the mesh ends.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        // The highest block somebody has announced: nobody needs to hear it twice.
+        let (announced, _) = watch::channel(0_u64);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                event = self.events.recv() => match event {
+                    Some(event) => self.heard(event, &announced),
+                    None => return,
+                },
+                Some(committed) = self.commits.recv() => {
+                    tokio::spawn(announce(self.mesh.clone(), committed, announced.clone()));
+                }
+            }
+        }
+    }
+
+    fn heard(&self, event: MeshEvent, announced: &watch::Sender<u64>) {
+        match event {
+            MeshEvent::Message { topic: Topic::Blocks, payload, ticket, from } => {
+                let verdict = self.judge_announcement(&payload, announced);
+                if verdict == Verdict::Reject {
+                    tracing::warn!(peer = %from, "a block announcement that does not hold; refused");
+                    self.metrics.refused("announcement");
+                }
+                self.mesh.judge(ticket, verdict);
+            }
+            MeshEvent::Message { topic, payload, ticket, from } => {
+                let verdict = self.judge_transaction(topic, &payload, &from.to_string());
+                self.mesh.judge(ticket, verdict);
+            }
+            MeshEvent::BlocksRequested { request, ticket, .. } => {
+                let (mesh, store) = (self.mesh.clone(), self.store.clone());
+                let tip_height = self.state.borrow().height();
+                tokio::spawn(async move {
+                    mesh.answer(ticket, serve(&store, request, tip_height).await);
+                });
+            }
+            MeshEvent::PeerJoined { peer } => tracing::debug!(%peer, "peer joined the mesh"),
+            MeshEvent::PeerLeft { peer } => tracing::debug!(%peer, "peer left the mesh"),
+            MeshEvent::Listening { address } => tracing::info!(%address, "mesh listens"),
+        }
+    }
+
+    fn judge_transaction(&self, topic: Topic, payload: &[u8], from: &str) -> Verdict {
+        let transaction = match (Transaction::from_bytes(payload), topic) {
+            (Ok(order @ Transaction::Order(_)), Topic::Orders) => order,
+            (Ok(reading @ Transaction::Reading(_)), Topic::Readings) => reading,
+            _ => {
+                tracing::warn!(
+                    peer = from,
+                    ?topic,
+                    bytes = payload.len(),
+                    "garbled message refused"
+                );
+                self.metrics.refused("garbled");
+                return Verdict::Reject;
+            }
+        };
+        let (subject, sequence) = transaction.subject();
+        let now = self.clock.now();
+        let state = Arc::clone(&self.state.borrow());
+        match self.mempool.offer(transaction, &state, now) {
+            Ok(()) => {
+                self.metrics.accepted(topic);
+                Verdict::Accept
+            }
+            Err(NotPooled::Known | NotPooled::Rejected(Rejection::SequenceReplayed { .. })) => {
+                self.metrics.refused("sequence_replayed");
+                Verdict::Ignore
+            }
+            Err(NotPooled::Rejected(rejection)) => {
+                let party = subject.party();
+                tracing::warn!(%party, sequence, peer = from, %rejection, "message refused");
+                self.metrics.refused(rejection.code());
+                if rejection.is_everywhere() { Verdict::Reject } else { Verdict::Ignore }
+            }
+            Err(full @ (NotPooled::PartyFull(_) | NotPooled::Full)) => {
+                tracing::warn!(peer = from, %full, "message refused");
+                self.metrics.refused("mempool_full");
+                Verdict::Ignore
+            }
+        }
+    }
+
+    fn judge_announcement(&self, payload: &[u8], announced: &watch::Sender<u64>) -> Verdict {
+        let Ok((header, certificate)) = borsh::from_slice::<(Header, CommitCertificate)>(payload)
+        else {
+            return Verdict::Reject;
+        };
+        let state = Arc::clone(&self.state.borrow());
+        if header.height <= *announced.borrow() {
+            return Verdict::Ignore;
+        }
+        // Validator sets of far heights are not known here; consensus brings them.
+        if header.height.abs_diff(state.height()) > 1 {
+            return Verdict::Ignore;
+        }
+        if check_commit(&header, &certificate, state.validators()).is_err() {
+            return Verdict::Reject;
+        }
+        announced.send_if_modified(|height| {
+            let higher = header.height > *height;
+            *height = header.height.max(*height);
+            higher
+        });
+        Verdict::Accept
+    }
+}
+
+async fn serve(store: &Store, request: BlockRequest, tip_height: u64) -> BlockResponse {
+    let BlockRequest { from_height, count_max, with_results } = request;
+    let served = store.served(from_height, count_max, with_results, RESPONSE_BYTES_MAX).await;
+    let blocks = served.unwrap_or_else(|error| {
+        tracing::error!(%error, from_height, "blocks cannot be served");
+        Vec::new()
+    });
+    BlockResponse { tip_height, blocks }
+}
+
+/// Announces a block: at once if this node proposed it, otherwise only if the proposer is not heard
+/// in time. So members hear each block once and not once per validator.
+async fn announce(mesh: Mesh, committed: Committed, announced: watch::Sender<u64>) {
+    let height = committed.block.header.height;
+    let mut heard = announced.subscribe();
+    if !committed.own {
+        let patience =
+            tokio::time::timeout(ANNOUNCEMENT_PATIENCE, heard.wait_for(|h| *h >= height));
+        if matches!(patience.await, Ok(Ok(_))) {
+            return;
+        }
+    }
+    let payload = borsh::to_vec(&(&committed.block.header, &committed.certificate));
+    let Ok(payload) = payload else { return };
+    announced.send_if_modified(|known| {
+        let higher = height > *known;
+        *known = height.max(*known);
+        higher
+    });
+    if let Err(error) = mesh.publish(Topic::Blocks, payload).await {
+        tracing::debug!(%error, height, "block not announced; followers ask for it");
+    }
+}

@@ -1,0 +1,120 @@
+//! What a node tells its operator over HTTP: `/healthz`, `/metrics`, `/status`. Read only; it
+//! belongs on a loopback or management address.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::routing::get;
+use ledger::state::State;
+use market::time::Clock;
+use mesh::Mesh;
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::consensus::{ConsensusStatus, Phase, engine_metrics};
+use crate::mempool::Mempool;
+use crate::metrics::NodeMetrics;
+
+/// What the pages read from.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    pub(crate) moniker: String,
+    pub(crate) state: watch::Receiver<Arc<State>>,
+    pub(crate) consensus: watch::Receiver<ConsensusStatus>,
+    pub(crate) mempool: Mempool,
+    pub(crate) mesh: Mesh,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<NodeMetrics>,
+}
+
+/// How a node stands, as `/status` says it.
+#[derive(Debug, Serialize)]
+struct StatusPage {
+    moniker: String,
+    chain_id: String,
+    height: u64,
+    round: u32,
+    tip: String,
+    state_root: String,
+    block_time_ms: i64,
+    market_time_ms: i64,
+    phase: &'static str,
+    validators_connected: usize,
+    validators_count: usize,
+    has_quorum: bool,
+    mesh_peers: usize,
+    mempool_waiting: usize,
+    failure: Option<String>,
+}
+
+/// Serves until shutdown.
+pub(crate) async fn serve(pages: Pages, listener: TcpListener, shutdown: CancellationToken) {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .with_state(pages);
+    let stopped = async move { shutdown.cancelled().await };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the node's status pages ended");
+    }
+}
+
+async fn healthz(Shared(pages): Shared<Pages>) -> (StatusCode, String) {
+    let consensus = pages.consensus.borrow().clone();
+    match (consensus.phase, consensus.has_quorum) {
+        (Phase::Stopped, _) => {
+            let why = consensus.failure.unwrap_or_else(|| "it was asked to stop".to_owned());
+            (StatusCode::SERVICE_UNAVAILABLE, format!("consensus has stopped: {why}\n"))
+        }
+        (_, false) => {
+            let (have, all) = (consensus.validators_connected, consensus.validators_count);
+            let words = format!("no quorum: {have} of {all} validators are connected\n");
+            (StatusCode::SERVICE_UNAVAILABLE, words)
+        }
+        (_, true) => (StatusCode::OK, "ok\n".to_owned()),
+    }
+}
+
+async fn metrics(Shared(pages): Shared<Pages>) -> String {
+    let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    pages.metrics.height.set(i64::try_from(pages.state.borrow().height()).unwrap_or(i64::MAX));
+    pages.metrics.mempool.set(gauge(pages.mempool.len()));
+    pages.metrics.peers.set(gauge(pages.mesh.peers().len()));
+    let connected = pages.consensus.borrow().validators_connected;
+    pages.metrics.validators_connected.set(gauge(connected));
+    // Each part ends with its own end mark; only the last may stay.
+    let own = pages.metrics.encode();
+    format!("{}{}", own.trim_end_matches("# EOF\n"), engine_metrics())
+}
+
+async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
+    let state = Arc::clone(&pages.state.borrow());
+    let consensus = pages.consensus.borrow().clone();
+    Json(StatusPage {
+        moniker: pages.moniker.clone(),
+        chain_id: state.chain().to_string(),
+        height: state.height(),
+        round: consensus.round,
+        tip: state.tip().to_string(),
+        state_root: state.root().to_string(),
+        block_time_ms: state.time().as_millis(),
+        market_time_ms: pages.clock.now().as_millis(),
+        phase: match consensus.phase {
+            Phase::Connecting => "connecting",
+            Phase::Deciding => "deciding",
+            Phase::Idle => "idle",
+            Phase::Stopped => "stopped",
+        },
+        validators_connected: consensus.validators_connected,
+        validators_count: consensus.validators_count,
+        has_quorum: consensus.has_quorum,
+        mesh_peers: pages.mesh.peers().len(),
+        mempool_waiting: pages.mempool.len(),
+        failure: consensus.failure,
+    })
+}

@@ -1,0 +1,27 @@
+//! The validator process: consensus, mempool, store, gossip.
+//!
+//! # Layout
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`audit`] | stored chains, replayed and held against the laws |
+//! | [`config`] | the node's TOML file |
+//! | [`node`] | [`node::run`]: puts the parts together, and ends them |
+//! | [`consensus`] | which block has a height; the only module that names the engine |
+//! | `validator` | what a block means: builds, judges and commits by the pure rules of `ledger` |
+//! | [`store`] | blocks, certificates, snapshots, undecided bodies in `SQLite` |
+//! | [`mempool`] | what waits for a block |
+//! | `gossip` | the mesh: takes orders and readings in, sends blocks out |
+//! | `http` | `/healthz`, `/metrics`, `/status` |
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod audit;
+pub mod config;
+pub mod consensus;
+mod gossip;
+mod http;
+pub mod mempool;
+mod metrics;
+pub mod node;
+pub mod store;
+mod validator;

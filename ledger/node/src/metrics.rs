@@ -1,0 +1,82 @@
+//! What a node counts, for Prometheus.
+
+use mesh::Topic;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::Mutex;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+/// The node's own counters and gauges.
+pub(crate) struct NodeMetrics {
+    registry: Mutex<Registry>,
+    refused: Family<Reason, Counter>,
+    accepted: Family<Kind, Counter>,
+    pub(crate) height: Gauge,
+    pub(crate) mempool: Gauge,
+    pub(crate) peers: Gauge,
+    pub(crate) validators_connected: Gauge,
+}
+
+impl NodeMetrics {
+    pub(crate) fn new() -> Self {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("hidamari_node")),
+            refused: Family::default(),
+            accepted: Family::default(),
+            height: Gauge::default(),
+            mempool: Gauge::default(),
+            peers: Gauge::default(),
+            validators_connected: Gauge::default(),
+        };
+        if let Ok(mut registry) = metrics.registry.lock() {
+            let refused = "Messages refused, by the law they break";
+            registry.register("messages_refused", refused, metrics.refused.clone());
+            let accepted = "Messages taken into the mempool";
+            registry.register("messages_accepted", accepted, metrics.accepted.clone());
+            registry.register("height", "Height of the last block", metrics.height.clone());
+            registry.register("mempool_waiting", "Messages waiting", metrics.mempool.clone());
+            registry.register("mesh_peers", "Connected mesh peers", metrics.peers.clone());
+            let connected = "Connected validators, this one included";
+            let gauge = metrics.validators_connected.clone();
+            registry.register("validators_connected", connected, gauge);
+        }
+        metrics
+    }
+
+    /// Counts a refused message.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a message that waits for a block now.
+    pub(crate) fn accepted(&self, topic: Topic) {
+        let kind = match topic {
+            Topic::Orders => "order",
+            Topic::Readings => "reading",
+            Topic::Blocks => "announcement",
+        };
+        self.accepted.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// All of it in the Prometheus text format.
+    pub(crate) fn encode(&self) -> String {
+        let mut text = String::new();
+        if let Ok(registry) = self.registry.lock() {
+            // Writing into a string cannot fail.
+            let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+        }
+        text
+    }
+}

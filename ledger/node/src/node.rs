@@ -1,0 +1,95 @@
+//! A validator process: puts store, consensus, mesh and status pages together, and ends them.
+
+use market::time::Clock;
+use mesh::{Mesh, MeshError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::LoadedNode;
+use crate::consensus::{self, ConsensusError, ConsensusStatus};
+use crate::gossip::Gossip;
+use crate::http::{self, Pages};
+use crate::mempool::Mempool;
+use crate::metrics::NodeMetrics;
+use crate::store::{Store, StoreError};
+use crate::validator::Validator;
+
+/// Why a node did not start, or ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {path}: {source}")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mesh did not start.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// Consensus did not start, or ended.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+}
+
+/// Runs a validator until shutdown.
+///
+/// # Errors
+/// [`NodeError`] says what to do. Everything acknowledged is on the disk.
+pub async fn run(
+    config: LoadedNode,
+    listener: TcpListener,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) -> Result<(), NodeError> {
+    let LoadedNode { genesis, data_dir, consensus, mesh, .. } = config;
+    std::fs::create_dir_all(&data_dir)
+        .map_err(|source| NodeError::DataDir { path: data_dir.clone(), source })?;
+    let (store, state) = Store::open(&data_dir, &genesis).await?;
+    tracing::info!(height = state.height(), chain = %genesis.chain_id(), "the ledger is open");
+    let (mesh, events) = Mesh::start(mesh, shutdown.clone()).await?;
+
+    let mempool = Mempool::default();
+    let metrics = Arc::new(NodeMetrics::new());
+    let (commits, committed) = mpsc::unbounded_channel();
+    let moniker = consensus.moniker.clone();
+    let (validator, state) = Validator::new(
+        &genesis,
+        state,
+        store.clone(),
+        mempool.clone(),
+        Arc::clone(&clock),
+        commits,
+    );
+    let (status, consensus_status) = watch::channel(ConsensusStatus::default());
+    let gossip = Gossip {
+        mesh: mesh.clone(),
+        events,
+        mempool: mempool.clone(),
+        state: state.clone(),
+        store,
+        clock: Arc::clone(&clock),
+        commits: committed,
+        metrics: Arc::clone(&metrics),
+    };
+    let pages =
+        Pages { moniker, state, consensus: consensus_status, mempool, mesh, clock, metrics };
+    // Whatever ends first takes the others with it.
+    let ending = shutdown.child_token();
+    let gossip = tokio::spawn(gossip.run(ending.clone()));
+    let pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
+    let result = consensus::run(consensus, validator, ending.clone(), status).await;
+    ending.cancel();
+    for task in [gossip, pages] {
+        let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+    }
+    Ok(result?)
+}

@@ -1,0 +1,234 @@
+//! What a block means: builds, judges and commits blocks by the pure rules of `ledger`.
+
+use ledger::apply::apply;
+use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash};
+use ledger::certificate::CommitCertificate;
+use ledger::draft::{Draft, Executed};
+use ledger::genesis::Genesis;
+use ledger::state::State;
+use ledger::validators::ValidatorSet;
+use market::time::{Clock, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+use crate::consensus::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
+use crate::mempool::Mempool;
+use crate::store::Store;
+
+/// Room for the header and for lengths in a block that is filled up with transactions.
+const BLOCK_BYTES_RESERVED: usize = 4096;
+
+/// A block that this node has just committed, for whoever announces it.
+#[derive(Debug, Clone)]
+pub(crate) struct Committed {
+    /// The block.
+    pub(crate) block: Arc<Block>,
+    /// Its certificate.
+    pub(crate) certificate: CommitCertificate,
+    /// Whether this node proposed it.
+    pub(crate) own: bool,
+}
+
+/// The replicated state machine behind consensus.
+pub(crate) struct Validator {
+    state: Arc<State>,
+    published: watch::Sender<Arc<State>>,
+    store: Store,
+    mempool: Mempool,
+    clock: Arc<dyn Clock>,
+    heartbeat_ms: i64,
+    drift_max_ms: i64,
+    /// Blocks for the next height that have been judged good, so that committing one does not
+    /// compute it again.
+    executed: BTreeMap<BlockHash, Executed>,
+    own: Option<BlockHash>,
+    commits: mpsc::UnboundedSender<Committed>,
+}
+
+impl Validator {
+    pub(crate) fn new(
+        genesis: &Genesis,
+        state: State,
+        store: Store,
+        mempool: Mempool,
+        clock: Arc<dyn Clock>,
+        commits: mpsc::UnboundedSender<Committed>,
+    ) -> (Self, watch::Receiver<Arc<State>>) {
+        let state = Arc::new(state);
+        let (published, watching) = watch::channel(Arc::clone(&state));
+        let validator = Self {
+            state,
+            published,
+            store,
+            mempool,
+            clock,
+            heartbeat_ms: i64::try_from(genesis.heartbeat_ms).unwrap_or(i64::MAX),
+            drift_max_ms: i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX),
+            executed: BTreeMap::new(),
+            own: None,
+            commits,
+        };
+        (validator, watching)
+    }
+
+    /// The time of a block proposed now: the clock's, but always after the block before.
+    fn next_time(&self) -> Timestamp {
+        self.clock.now().max(self.state.time().plus_millis(1))
+    }
+
+    /// When the next block is due even if nobody says anything.
+    fn due_at(&self) -> Timestamp {
+        let heartbeat = self.state.time().plus_millis(self.heartbeat_ms);
+        self.state.next_due_at().map_or(heartbeat, |due| due.min(heartbeat))
+    }
+
+    fn draft(&self) -> Result<Executed, Fatal> {
+        let doing = || format!("build block {}", self.state.height().saturating_add(1));
+        let mut draft = Draft::open(&self.state, self.next_time())
+            .map_err(|error| Fatal::new(doing(), error))?;
+        let mut room = BLOCK_BYTES_MAX.saturating_sub(BLOCK_BYTES_RESERVED);
+        for transaction in self.mempool.waiting() {
+            let length = transaction.to_bytes().len();
+            let Some(left) = room.checked_sub(length) else { break };
+            let (subject, _) = transaction.subject();
+            match draft.admit(transaction) {
+                Ok(()) => room = left,
+                Err(rejection) => {
+                    tracing::debug!(?subject, %rejection, "left out of the block");
+                    self.mempool.drop_subject(subject);
+                }
+            }
+        }
+        draft.finish().map_err(|error| Fatal::new(doing(), error))
+    }
+
+    fn check_time(&self, time: Timestamp, standing: Standing) -> Result<(), String> {
+        let ahead_ms = time.millis_since(self.clock.now());
+        let late = standing == Standing::Fresh && ahead_ms < self.drift_max_ms.saturating_neg();
+        let early = standing != Standing::Certified && ahead_ms > self.drift_max_ms;
+        if !late && !early {
+            return Ok(());
+        }
+        Err(format!(
+            "its time {time} is {} ms {} this node's clock, at most {} ms are allowed; check the \
+             clocks of both",
+            ahead_ms.unsigned_abs(),
+            if early { "ahead of" } else { "behind" },
+            self.drift_max_ms
+        ))
+    }
+}
+
+impl Application for Validator {
+    fn tip(&self) -> u64 {
+        self.state.height()
+    }
+
+    fn min_height(&self) -> u64 {
+        1
+    }
+
+    fn validators(&self) -> ValidatorSet {
+        self.state.validators().clone()
+    }
+
+    async fn build(&mut self, _height: u64, _round: u32) -> Result<Candidate, Fatal> {
+        let executed = self.draft()?;
+        let (hash, bytes) = (executed.block.hash(), executed.block.to_bytes());
+        self.executed.insert(hash, executed);
+        self.own = Some(hash);
+        Ok(Candidate { hash, bytes })
+    }
+
+    async fn check(
+        &mut self,
+        _height: u64,
+        bytes: &[u8],
+        standing: Standing,
+    ) -> Result<BlockHash, Refusal> {
+        let garbled = |words: String| Refusal::Garbled { words };
+        let block = Block::from_bytes(bytes).map_err(|error| garbled(error.to_string()))?;
+        if block.to_bytes() != bytes {
+            return Err(garbled("its bytes are not canonical".to_owned()));
+        }
+        let hash = block.hash();
+        let invalid = |words: String| Refusal::Invalid { hash, words };
+        self.check_time(block.header.time, standing).map_err(invalid)?;
+        if !self.executed.contains_key(&hash) {
+            let executed =
+                apply(&self.state, &block).map_err(|error| invalid(error.to_string()))?;
+            self.executed.insert(hash, executed);
+        }
+        Ok(hash)
+    }
+
+    async fn commit(
+        &mut self,
+        bytes: Vec<u8>,
+        certificate: CommitCertificate,
+    ) -> Result<(), Fatal> {
+        let doing = format!("commit block {}", certificate.height);
+        let failed =
+            |error: Box<dyn std::error::Error + Send + Sync>| Fatal::new(doing.clone(), error);
+        let executed = match self.executed.remove(&certificate.block) {
+            Some(executed) => executed,
+            None => {
+                let block = Block::from_bytes(&bytes).map_err(|error| failed(error.into()))?;
+                apply(&self.state, &block).map_err(|error| failed(error.into()))?
+            }
+        };
+        let Executed { block, state, results } = executed;
+        self.store
+            .commit(&block, &certificate, &results, &state)
+            .await
+            .map_err(|error| failed(error.into()))?;
+        for cleared in &results.clearings {
+            let (period, volume) = (cleared.result.period, cleared.result.volume);
+            let price = cleared.result.price.map(|price| price.to_string());
+            tracing::info!(?period, %volume, price, "cleared");
+        }
+        self.state = Arc::new(state);
+        self.executed.clear();
+        let own = self.own.take() == Some(certificate.block);
+        self.mempool.prune(&self.state, self.next_time());
+        self.published.send_replace(Arc::clone(&self.state));
+        // Nobody listens while the node shuts down; the block is safe.
+        let _ = self.commits.send(Committed { block: Arc::new(block), certificate, own });
+        Ok(())
+    }
+
+    async fn decided(
+        &mut self,
+        height: u64,
+    ) -> Result<Option<(Vec<u8>, CommitCertificate)>, Fatal> {
+        let found = self.store.decided(height).await;
+        found.map_err(|error| Fatal::new(format!("read block {height}"), error))
+    }
+
+    async fn put_undecided(&mut self, body: Undecided) -> Result<(), Fatal> {
+        let stored = self.store.put_undecided(&body).await;
+        stored.map_err(|error| Fatal::new(format!("store block {}", body.height), error))
+    }
+
+    async fn undecided(&mut self, height: u64) -> Result<Vec<Undecided>, Fatal> {
+        let found = self.store.undecided(height).await;
+        found.map_err(|error| Fatal::new(format!("read block {height}"), error))
+    }
+
+    async fn work(&mut self) {
+        loop {
+            // Listen before looking, so that an arrival in between is not missed.
+            let arrival = self.mempool.arrival();
+            self.mempool.prune(&self.state, self.next_time());
+            let due_at = self.due_at();
+            if !self.mempool.is_empty() || self.clock.now() >= due_at {
+                return;
+            }
+            tokio::select! {
+                () = arrival => {}
+                () = tokio::time::sleep(self.clock.real_time_until(due_at)) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Founding the demo's community: keys, genesis and the plans of its households, all from a seed.
+//!
+//! Keys from a small seed are no secret. That is right for a neighbourhood of simulated people on
+//! one machine, and for nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ledger::genesis::Genesis;
+use ledger::validators::{Validator, ValidatorSet};
+use market::clearing::MechanismKind;
+use market::energy::Energy;
+use market::gate::GateSchedule;
+use market::hash::Digest;
+use market::keys::SigningKey;
+use market::member::{Member, MeteringPointId, PartyId};
+use market::price::{Price, Tick};
+use market::rules::MarketRules;
+use market::tariff::Tariffs;
+use market::time::{PeriodLength, Timestamp};
+use market::zone::{Edge, Zone, ZoneId, ZoneTree};
+
+use crate::demo::{DemoError, DemoOptions};
+use crate::household::{HouseholdPlan, neighbourhood};
+use crate::place::Place;
+use crate::weather::{SkyDay, SkyKind};
+
+/// How many feeders the street has.
+const FEEDERS: u16 = 3;
+
+/// The main fuse of every house: three phases of 35 A at 230 V, rounded down.
+pub(super) const RATED_POWER_W: u32 = 24_000;
+
+/// 2026-06-15T00:00:00Z: the demo's first clear day is looked for from here on.
+const FIRST_DAY: Timestamp = Timestamp::from_millis(1_781_481_600_000);
+
+/// The demo begins at this hour of local time: the sun is up, and people are still at breakfast.
+const FIRST_HOUR_MS: i64 = 8 * 3_600_000;
+
+/// Everything that is the same at every start of one demo.
+pub(super) struct Founded {
+    pub(super) genesis: Genesis,
+    pub(super) plans: Vec<HouseholdPlan>,
+    pub(super) seed: u64,
+}
+
+/// Which of the demo's secrets a seed is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Secret {
+    ValidatorKey,
+    ConsensusTransport,
+    ValidatorMesh,
+    PartyKey,
+    HouseMesh,
+    DashboardMesh,
+    Operator,
+    PartyId,
+    MeteringPoint,
+}
+
+/// 32 bytes for one purpose of one participant.
+pub(super) fn secret(seed: u64, secret: Secret, index: usize) -> [u8; 32] {
+    let purpose = format!("hidamari/demo/{secret:?}/{index}");
+    *Digest::of(&[&seed.to_le_bytes(), purpose.as_bytes()]).as_bytes()
+}
+
+/// An identifier: random in a real community, from the seed here.
+fn identifier(seed: u64, purpose: Secret, index: usize) -> [u8; 16] {
+    let mut id = [0; 16];
+    id.iter_mut().zip(secret(seed, purpose, index)).for_each(|(to, from)| *to = from);
+    id
+}
+
+pub(super) fn party_of(seed: u64, index: usize) -> PartyId {
+    PartyId::from_bytes(identifier(seed, Secret::PartyId, index))
+}
+
+/// Founds the community that the options describe.
+///
+/// # Errors
+/// [`DemoError`] if the figures found no community.
+pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
+    let seed = options.seed;
+    let place = Place::new(48.14, 11.58, "Europe/Berlin")?;
+    let plans = neighbourhood(seed, options.households, u32::from(FEEDERS), &place)?;
+    let validators = (0..options.validators).map(|index| Validator {
+        key: SigningKey::from_seed(&secret(seed, Secret::ValidatorKey, index)).public(),
+        power: 1,
+    });
+    let members = plans.iter().enumerate().map(|(index, plan)| member(seed, index, plan));
+    let scaled_ms = |real_ms: f64, least_ms: u64| span_ms(real_ms * options.speed).max(least_ms);
+    let genesis = Genesis {
+        name: "Street".to_owned(),
+        currency: "EUR".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        starts_at: first_morning(seed, &place)?,
+        rules: rules(scaled_ms(20_000.0, 15 * 60_000))?,
+        zones: zones()?,
+        heartbeat_ms: scaled_ms(5_000.0, 60_000),
+        block_drift_max_ms: scaled_ms(5_000.0, 60_000),
+        validators: ValidatorSet::new(validators.collect()).map_err(DemoError::founding)?,
+        operator: SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public(),
+        members: members.collect(),
+    };
+    genesis.check().map_err(DemoError::founding)?;
+    Ok(Founded { genesis, plans, seed })
+}
+
+/// The founded community of a data directory, or a new one that is written there.
+///
+/// # Errors
+/// [`DemoError::OtherDemo`] if the directory holds another one.
+pub(super) fn found_in(dir: &Path, options: &DemoOptions) -> Result<Founded, DemoError> {
+    let path = dir.join("genesis.toml");
+    let mut founded = found(options)?;
+    if path.exists() {
+        let text = std::fs::read_to_string(&path).map_err(DemoError::file(&path))?;
+        let kept = ledger::genesis::read(&text).map_err(DemoError::founding)?;
+        // Time spans follow the speed of the first start; who takes part must not change.
+        let same_people = kept.members == founded.genesis.members
+            && kept.validators == founded.genesis.validators;
+        if !same_people {
+            return Err(DemoError::OtherDemo { dir: dir.to_owned() });
+        }
+        founded.genesis = kept;
+    } else {
+        let text = ledger::genesis::write(&founded.genesis).map_err(DemoError::founding)?;
+        std::fs::write(&path, text).map_err(DemoError::file(&path))?;
+    }
+    Ok(founded)
+}
+
+fn member(seed: u64, index: usize, plan: &HouseholdPlan) -> (PartyId, Member) {
+    let carried = Energy::from_wh(i64::from(RATED_POWER_W / 4));
+    let member = Member {
+        key: SigningKey::from_seed(&secret(seed, Secret::PartyKey, index)).public(),
+        metering_point: MeteringPointId::from_bytes(identifier(seed, Secret::MeteringPoint, index)),
+        zone: ZoneId(u16::try_from(plan.feeder).unwrap_or(0).saturating_add(1)),
+        import_max: carried,
+        export_max: if plan.solar.is_some() { carried } else { Energy::ZERO },
+    };
+    (party_of(seed, index), member)
+}
+
+/// Prices of a German household with a roof of 2024; the range of limits leaves room around them.
+fn rules(settlement_delay_ms: u64) -> Result<MarketRules, DemoError> {
+    let price = Price::from_micros_per_kwh;
+    let minute_ms = 60_000;
+    Ok(MarketRules {
+        period_length: PeriodLength::Minutes15,
+        gates: GateSchedule::new(vec![15 * minute_ms]).map_err(DemoError::founding)?,
+        horizon_ms: 24 * 60 * minute_ms,
+        mechanism: MechanismKind::Auction,
+        k_millionths: 500_000,
+        tick: Tick::from_micros_per_kwh(100).ok_or_else(|| DemoError::founding("tick"))?,
+        price_min: price(-1_000_000),
+        price_max: price(5_000_000),
+        tariffs: Tariffs { retail: price(320_000), feed_in: price(80_000) },
+        settlement_delay_ms: settlement_delay_ms.div_ceil(minute_ms) * minute_ms,
+        finality_delay_ms: 7 * 24 * 60 * minute_ms,
+    })
+}
+
+fn zones() -> Result<ZoneTree, DemoError> {
+    let edge =
+        Edge { parent: ZoneId(0), charge: Price::ZERO, capacity_up: None, capacity_down: None };
+    let street = Zone { label: "Street".to_owned(), edge: None };
+    let feeder = |number| Zone { label: format!("Feeder {number}"), edge: Some(edge) };
+    let mut zones = BTreeMap::from([(ZoneId(0), street)]);
+    zones.extend((1..=FEEDERS).map(|number| (ZoneId(number), feeder(number))));
+    ZoneTree::new(zones).map_err(DemoError::founding)
+}
+
+/// The morning of the first clear day after the middle of June, so that there is sun to trade.
+fn first_morning(seed: u64, place: &Place) -> Result<Timestamp, DemoError> {
+    let mut at = FIRST_DAY.plus_millis(12 * 3_600_000);
+    for _ in 0..60 {
+        let day = place.local_day(at)?;
+        if SkyDay::over_neighbourhood(seed, place, &day).kind() == SkyKind::Clear {
+            return Ok(day.start().plus_millis(FIRST_HOUR_MS));
+        }
+        at = at.plus_millis(24 * 3_600_000);
+    }
+    Ok(place.local_day(FIRST_DAY)?.start().plus_millis(FIRST_HOUR_MS))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "float to integer saturates")]
+#[expect(clippy::cast_sign_loss, reason = "a span of time is positive")]
+fn span_ms(ms: f64) -> u64 {
+    ms as u64
+}

@@ -1,0 +1,149 @@
+//! Looking at the demo from outside, as an operator would: status pages over HTTP, the agents'
+//! status files, and what the system says about processes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::demo::roles::Cast;
+use crate::demo::supervisor::ProcessHealth;
+
+/// How long a status page may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Everything seen at one moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    pub(super) validators: Vec<Option<ValidatorSeen>>,
+    pub(super) dashboard: DashboardSeen,
+    pub(super) agents: Vec<Option<Value>>,
+    pub(super) processes: Vec<(ProcessHealth, Option<Resources>)>,
+}
+
+/// A validator's own word.
+#[derive(Debug, Clone)]
+pub(super) struct ValidatorSeen {
+    pub(super) height: u64,
+    pub(super) round: u64,
+    pub(super) phase: String,
+    pub(super) has_quorum: bool,
+}
+
+/// What the dashboard has followed and verified.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DashboardSeen {
+    /// `live`, `catching_up`, `halted` or `waiting`; empty while it does not answer.
+    pub(super) state: String,
+    pub(super) words: String,
+    pub(super) height: u64,
+    pub(super) settled_periods: u64,
+    pub(super) last_price: Option<String>,
+    pub(super) traded_today_wh: i64,
+    pub(super) saved_today: String,
+}
+
+/// What a process costs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resources {
+    pub(super) resident_bytes: u64,
+    pub(super) cpu_ms: u64,
+}
+
+pub(super) struct Watcher {
+    client: reqwest::Client,
+    validator_urls: Vec<String>,
+    dashboard_url: String,
+    status_files: Vec<PathBuf>,
+}
+
+impl Watcher {
+    pub(super) fn new(cast: &Cast) -> Self {
+        Self {
+            client: reqwest::Client::builder().timeout(TIMEOUT).build().unwrap_or_default(),
+            validator_urls: cast.validator_urls.clone(),
+            dashboard_url: cast.dashboard_url.clone(),
+            status_files: cast.agent_dirs.iter().map(|dir| dir.join("status.json")).collect(),
+        }
+    }
+
+    /// Looks at everything once.
+    pub(super) async fn look(&self, processes: Vec<ProcessHealth>) -> Seen {
+        let mut seen = Seen::default();
+        for url in &self.validator_urls {
+            let page = self.page(&format!("{url}/status")).await;
+            seen.validators.push(page.as_ref().map(validator));
+        }
+        seen.dashboard = self.dashboard().await;
+        seen.agents = self.status_files.iter().map(|file| read_json(file)).collect();
+        seen.processes = processes
+            .into_iter()
+            .map(|health| {
+                let resources = health.pid.and_then(resources);
+                (health, resources)
+            })
+            .collect();
+        seen
+    }
+
+    async fn dashboard(&self) -> DashboardSeen {
+        let base = format!("{}/api/v1", self.dashboard_url);
+        let Some(status) = self.page(&format!("{base}/status")).await else {
+            return DashboardSeen::default();
+        };
+        let mut seen = DashboardSeen {
+            state: text(&status["state"]),
+            words: text(&status["detail"]["en"]),
+            height: status["height"].as_u64().unwrap_or_default(),
+            settled_periods: status["settled_periods_count"].as_u64().unwrap_or_default(),
+            ..DashboardSeen::default()
+        };
+        if let Some(now) = self.page(&format!("{base}/now")).await {
+            seen.traded_today_wh = now["energy_today_wh"].as_i64().unwrap_or_default();
+            seen.saved_today = text(&now["saved_today"]);
+        }
+        if let Some(auction) = self.page(&format!("{base}/auctions/latest")).await {
+            seen.last_price = auction["price"].as_str().map(str::to_owned);
+        }
+        seen
+    }
+
+    /// The JSON of a page, whatever its status; `None` if nobody answers.
+    pub(super) async fn page(&self, url: &str) -> Option<Value> {
+        self.client.get(url).send().await.ok()?.json().await.ok()
+    }
+}
+
+fn validator(page: &Value) -> ValidatorSeen {
+    ValidatorSeen {
+        height: page["height"].as_u64().unwrap_or_default(),
+        round: page["round"].as_u64().unwrap_or_default(),
+        phase: text(&page["phase"]),
+        has_quorum: page["has_quorum"].as_bool().unwrap_or_default(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn read_json(path: &Path) -> Option<Value> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+/// Resident memory and CPU time of a process, as Linux counts them in `/proc`; `None` elsewhere.
+pub(super) fn resources(pid: u32) -> Option<Resources> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the numbers start behind it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
+    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+    Some(Resources {
+        resident_bytes: pages.saturating_mul(page_bytes),
+        cpu_ms: user.saturating_add(system).saturating_mul(1_000) / ticks_per_second,
+    })
+}
