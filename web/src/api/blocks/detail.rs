@@ -1,0 +1,219 @@
+//! One block: what it carries, what it decided, who signed it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use ledger::block::{Block, CommittedBlock};
+use ledger::results::ResultLeaf;
+use ledger::transaction::Transaction;
+use ledger::validators::ValidatorSet;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::input::Named;
+use crate::api::problem::Problem;
+use crate::api::receipts::{names_a_party, receipt_path};
+use crate::site::Site;
+use crate::words::{self, Sentences};
+
+/// A block.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BlockDetail {
+    /// Its height.
+    height: u64,
+    /// Its time, ms UTC.
+    time_ms: i64,
+    /// Its hash, hexadecimal.
+    hash: String,
+    /// How many transactions it carries.
+    transactions_count: usize,
+    /// How many results it has.
+    results_count: usize,
+    /// How many validators signed it.
+    signatures_count: usize,
+    /// How many validators there are.
+    validators_count: usize,
+    /// The round in which it was decided, from 0.
+    round: u32,
+    /// The hash of the block before; all zero at height 1.
+    previous: String,
+    /// Merkle root of the transactions.
+    transactions_root: String,
+    /// Root of the state after it.
+    state_root: String,
+    /// Merkle root of the results.
+    results_root: String,
+    /// What members said, in the order in which it applies.
+    transactions: Vec<BlockTransaction>,
+    /// What the block decided. Where households are not shown, what names one is left out.
+    results: Vec<BlockResult>,
+    /// Who signed it.
+    signatures: Vec<BlockSignature>,
+    /// The least voting power that commits a block.
+    quorum_power: u64,
+    /// The voting power of all validators.
+    total_power: u64,
+}
+
+/// Something a member said.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BlockTransaction {
+    /// What it is.
+    kind: TransactionKind,
+    /// Who said it; null where households are not shown.
+    #[schema(required)]
+    party: Option<String>,
+    /// The start of the delivery period that it is about, ms UTC.
+    period_start_ms: i64,
+    /// The SHA-256 of its bytes.
+    hash: String,
+}
+
+/// What a member can say.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TransactionKind {
+    /// What it would buy or sell.
+    Order,
+    /// What its meter counted.
+    Reading,
+}
+
+/// Something the block decided.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BlockResult {
+    /// Its place among the block's results, from 0.
+    index: u64,
+    /// What it is.
+    kind: ResultKind,
+    /// In one sentence.
+    summary: Sentences,
+    /// Where its receipt is.
+    receipt: String,
+}
+
+/// What a block can decide.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ResultKind {
+    /// A gate's price and volume.
+    Clearing,
+    /// A trade.
+    Trade,
+    /// What became of an order.
+    Answer,
+    /// What was metered against what was traded.
+    Settled,
+    /// Money that moved.
+    Posting,
+}
+
+/// A validator's signature on the block; it was checked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BlockSignature {
+    /// The validator's address, hexadecimal.
+    validator: String,
+    /// Its voting power.
+    power: u64,
+}
+
+/// One block.
+#[utoipa::path(
+    get,
+    path = "/blocks/{height}",
+    tag = "ledger",
+    params(("height" = u64, Path, description = "The block's height, from 1")),
+    responses(
+        (status = OK, body = BlockDetail),
+        (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn block(
+    State(site): State<Arc<Site>>,
+    Named(height): Named<u64>,
+) -> Result<Json<BlockDetail>, Problem> {
+    let none = || Problem::not_found("No block of this height has been verified here (yet).");
+    let found = site.model.block_with_results(height).await?;
+    let (CommittedBlock { block, certificate }, results) = found.ok_or_else(none)?;
+    let state = site.live.tip().state;
+    let validators = state.validators();
+    let total_power = validators.total_power();
+    let header = &block.header;
+    let mut shown = Vec::new();
+    for (index, leaf) in (0_u64..).zip(&results) {
+        if site.shows_households() || !names_a_party(leaf) {
+            shown.push(result(&site, height, index, leaf));
+        }
+    }
+    Ok(Json(BlockDetail {
+        height,
+        time_ms: header.time.as_millis(),
+        hash: block.hash().to_string(),
+        transactions_count: block.transactions.len(),
+        results_count: results.len(),
+        signatures_count: certificate.signatures.len(),
+        validators_count: validators.count(),
+        round: certificate.round,
+        previous: header.previous.to_string(),
+        transactions_root: header.transactions_root.to_string(),
+        state_root: header.state_root.to_string(),
+        results_root: header.results_root.to_string(),
+        transactions: transactions(&site, &block),
+        results: shown,
+        signatures: certificate
+            .signatures
+            .iter()
+            .map(|(address, _)| BlockSignature {
+                validator: address.to_string(),
+                power: validators.get(address).map_or(0, |validator| validator.power),
+            })
+            .collect(),
+        quorum_power: quorum_power(validators),
+        total_power,
+    }))
+}
+
+/// The least power that is more than two thirds of all.
+fn quorum_power(validators: &ValidatorSet) -> u64 {
+    let doubled = u128::from(validators.total_power()).saturating_mul(2);
+    u64::try_from(doubled / 3 + 1).unwrap_or(u64::MAX)
+}
+
+fn transactions(site: &Site, block: &Block) -> Vec<BlockTransaction> {
+    let shown = |transaction: &Transaction| {
+        let (kind, party, period) = match transaction {
+            Transaction::Order(envelope) => {
+                let order = envelope.unverified();
+                (TransactionKind::Order, order.party, order.period)
+            }
+            Transaction::Reading(envelope) => {
+                let reading = envelope.unverified();
+                (TransactionKind::Reading, reading.party, reading.period)
+            }
+        };
+        BlockTransaction {
+            kind,
+            party: site.shows_households().then(|| party.to_string()),
+            period_start_ms: period.start().as_millis(),
+            hash: transaction.hash().to_string(),
+        }
+    };
+    block.transactions.iter().map(shown).collect()
+}
+
+fn result(site: &Site, height: u64, index: u64, leaf: &ResultLeaf) -> BlockResult {
+    BlockResult {
+        index,
+        kind: match leaf {
+            ResultLeaf::Clearing(_) => ResultKind::Clearing,
+            ResultLeaf::Trade(_) => ResultKind::Trade,
+            ResultLeaf::Answer(_) => ResultKind::Answer,
+            ResultLeaf::Settled(_) => ResultKind::Settled,
+            ResultLeaf::Posting(_) => ResultKind::Posting,
+        },
+        summary: words::summary(leaf, &site.zone),
+        receipt: receipt_path(height, index),
+    }
+}

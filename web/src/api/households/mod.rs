@@ -1,0 +1,103 @@
+//! Households: only where the configuration opens them.
+
+pub(crate) mod day;
+pub(crate) mod orders;
+pub(crate) mod trades;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use ledger::state::State as LedgerState;
+use market::order::{Origin, Side};
+use market::zone::ZoneId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::problem::Problem;
+use crate::site::Site;
+
+/// A household in the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Household {
+    /// Its identifier: random, never a name.
+    party: String,
+    /// Where it sits in the grid.
+    zone: u16,
+    /// What people call the zone.
+    zone_label: String,
+    /// Whether it may feed in, and so sell.
+    sells: bool,
+    /// Whether it has ever offered energy from a battery.
+    has_battery_origin: bool,
+}
+
+/// Buy or sell.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OrderSide {
+    /// A bid.
+    Buy,
+    /// An offer.
+    Sell,
+}
+
+impl From<Side> for OrderSide {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Buy => Self::Buy,
+            Side::Sell => Self::Sell,
+        }
+    }
+}
+
+/// What energy is made of, as its seller declared.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EnergyOrigin {
+    /// Straight from a roof.
+    Solar,
+    /// From a battery.
+    Battery,
+}
+
+impl From<Origin> for EnergyOrigin {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Solar => Self::Solar,
+            Origin::Battery => Self::Battery,
+        }
+    }
+}
+
+/// All households.
+#[utoipa::path(
+    get,
+    path = "/households",
+    tag = "households",
+    responses(
+        (status = OK, body = Vec<Household>),
+        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn list(State(site): State<Arc<Site>>) -> Result<Json<Vec<Household>>, Problem> {
+    if !site.shows_households() {
+        return Err(Problem::households_closed());
+    }
+    let batteries = site.model.battery_owners().await?;
+    let state = site.live.tip().state;
+    let household =
+        |(party, member): (&market::member::PartyId, &market::member::Member)| Household {
+            party: party.to_string(),
+            zone: member.zone.0,
+            zone_label: zone_label(&state, member.zone),
+            sells: member.export_max.is_positive(),
+            has_battery_origin: batteries.contains(party),
+        };
+    Ok(Json(state.members().iter().map(household).collect()))
+}
+
+/// What people call a zone.
+pub(crate) fn zone_label(state: &LedgerState, zone: ZoneId) -> String {
+    state.zones().zone(zone).map(|zone| zone.label.clone()).unwrap_or_default()
+}

@@ -1,0 +1,102 @@
+//! Clearing prices over time.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::input::{Asked, money, price};
+use crate::api::problem::Problem;
+use crate::site::Site;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The longest span that is answered: 31 days.
+const SPAN_MAX_MS: i64 = 31 * DAY_MS;
+
+/// From when to when.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Span {
+    /// Delivery periods that start from here on, ms UTC; 24 hours before the end if left out.
+    from_ms: Option<i64>,
+    /// Delivery periods that start before this, ms UTC. If both are left out, from 24 hours ago
+    /// to the last cleared period; if only this is left out, 24 hours after `from_ms`.
+    to_ms: Option<i64>,
+}
+
+/// Clearing prices and the tariffs beside them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Prices {
+    /// The supplier's price for energy drawn, per kWh.
+    retail: String,
+    /// The supplier's price for energy fed in, per kWh.
+    feed_in: String,
+    /// The cleared delivery periods, in order.
+    periods: Vec<PeriodPrice>,
+}
+
+/// A cleared delivery period, all of its gates together.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PeriodPrice {
+    /// When delivery starts, ms UTC.
+    period_start_ms: i64,
+    /// Per kWh, of the last gate at which something was traded; null if nothing was.
+    #[schema(required)]
+    price: Option<String>,
+    /// How much was traded.
+    volume_wh: i64,
+    /// What it was worth to all together.
+    welfare: String,
+}
+
+/// Clearing prices over time.
+#[utoipa::path(
+    get,
+    path = "/prices",
+    tag = "market",
+    params(Span),
+    responses(
+        (status = OK, body = Prices),
+        (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn prices(
+    State(site): State<Arc<Site>>,
+    Asked(span): Asked<Span>,
+) -> Result<Json<Prices>, Problem> {
+    let (from_ms, to_ms) = match (span.from_ms, span.to_ms) {
+        // Gates close before delivery, so the newest price is one of the future.
+        (None, None) => (site.now().as_millis().saturating_sub(DAY_MS), i64::MAX),
+        (Some(from_ms), None) => (from_ms, from_ms.saturating_add(DAY_MS)),
+        (None, Some(to_ms)) => (to_ms.saturating_sub(DAY_MS), to_ms),
+        (Some(from_ms), Some(to_ms)) => (from_ms, to_ms),
+    };
+    if span.from_ms.is_some() && to_ms.saturating_sub(from_ms) > SPAN_MAX_MS {
+        return Err(Problem::bad_request(
+            "Ask for at most 31 days at once: move from_ms or to_ms.",
+        ));
+    }
+    if from_ms > to_ms {
+        return Err(Problem::bad_request("from_ms must not be after to_ms."));
+    }
+    let found = site.model.prices(from_ms, to_ms).await?;
+    let period = |(period, found): (
+        &market::time::DeliveryPeriod,
+        &crate::read_model::query::clearings::PeriodPrice,
+    )| PeriodPrice {
+        period_start_ms: period.start().as_millis(),
+        price: found.price.map(price),
+        volume_wh: found.volume.wh(),
+        welfare: money(found.welfare),
+    };
+    let tariffs = site.genesis.rules.tariffs;
+    Ok(Json(Prices {
+        retail: price(tariffs.retail),
+        feed_in: price(tariffs.feed_in),
+        periods: found.iter().map(period).collect(),
+    }))
+}

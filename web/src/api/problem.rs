@@ -1,0 +1,109 @@
+//! Errors as problem documents (RFC 9457): what is wrong, and in one sentence what to do.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::read_model::StoreError;
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: the status says what kind of problem it is.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status code.
+    status: u16,
+    /// What is wrong and what to do, in one sentence.
+    detail: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { r#type: "about:blank", title, status: status.as_u16(), detail: detail.into() }
+    }
+
+    /// Something in the request cannot be used.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// There is no such thing.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// There is no such route.
+    pub(crate) fn no_such_route() -> Self {
+        Self::not_found("Nothing is served here; /api/openapi.json lists what is.")
+    }
+
+    /// Households are not shown.
+    pub(crate) fn households_closed() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "This dashboard does not show households: it has no sign-in, and its configuration \
+             keeps household_pages closed; ask the community's operator for your own figures.",
+        )
+    }
+
+    /// Another method than GET or HEAD.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Nothing can be changed here: use GET.")
+    }
+
+    /// A body that nobody reads.
+    pub(crate) fn body_too_long(bytes_max: u64) -> Self {
+        let detail = format!("Send no body, or at most {bytes_max} bytes; no route reads one.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// The answer took too long.
+    pub(crate) fn too_slow() -> Self {
+        Self::unavailable("The answer took too long; try again in a moment.")
+    }
+
+    /// Too many do the same.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// Something failed here, and the log says what.
+    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "a request failed");
+        let detail = "The dashboard could not answer; its log says why. Try again, or tell the \
+                      operator.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<market::Overflow> for Problem {
+    fn from(error: market::Overflow) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

@@ -1,0 +1,65 @@
+//! Receipts: one result of a block, provable offline.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use ledger::posting::Account;
+use ledger::receipt::Receipt;
+use ledger::results::ResultLeaf;
+
+use crate::api::input::Named;
+use crate::api::problem::Problem;
+use crate::site::Site;
+
+/// The receipt of one result of a block, for `hidamari verify receipt`.
+#[utoipa::path(
+    get,
+    path = "/receipts/{height}/{index}",
+    tag = "ledger",
+    params(
+        ("height" = u64, Path, description = "The block"),
+        ("index" = u64, Path, description = "The place among the block's results, from 0")
+    ),
+    responses(
+        (status = OK, body = String, content_type = "application/json"),
+        (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
+        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn receipt(
+    State(site): State<Arc<Site>>,
+    Named((height, index)): Named<(u64, u64)>,
+) -> Result<Response, Problem> {
+    let none = || Problem::not_found("No block of this height has a result with this number.");
+    let found = site.model.block_with_results(height).await?;
+    let (committed, results) = found.ok_or_else(none)?;
+    let index = usize::try_from(index).map_err(|_| none())?;
+    let receipt = Receipt::of(&results, index, &committed.block.header, &committed.certificate)
+        .ok_or_else(none)?;
+    if names_a_party(&receipt.leaf) && !site.shows_households() {
+        return Err(Problem::households_closed());
+    }
+    let name = format!("attachment; filename=\"receipt-{height}-{index}.json\"");
+    let name = HeaderValue::from_str(&name).map_err(|error| Problem::internal(&error))?;
+    let kind = HeaderValue::from_static("application/json");
+    let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, receipt.to_json()).into_response())
+}
+
+/// Where a receipt is found.
+pub(crate) fn receipt_path(height: u64, index: u64) -> String {
+    format!("/api/v1/receipts/{height}/{index}")
+}
+
+/// Whether a result says something about a household.
+pub(crate) fn names_a_party(leaf: &ResultLeaf) -> bool {
+    let party = |account: &Account| matches!(account, Account::Party(_));
+    match leaf {
+        ResultLeaf::Clearing(_) => false,
+        ResultLeaf::Trade(_) | ResultLeaf::Answer(_) | ResultLeaf::Settled(_) => true,
+        ResultLeaf::Posting(posting) => party(&posting.debit) || party(&posting.credit),
+    }
+}

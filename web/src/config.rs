@@ -1,0 +1,301 @@
+//! The dashboard's configuration: a TOML file in which unknown keys are refused.
+//!
+//! ```toml
+//! data_dir = "dashboard"            # relative paths are relative to this file
+//! genesis = "genesis.toml"
+//! household_pages = "closed"        # or "open"; see HouseholdPages
+//! clock_speed = 1.0                 # market seconds per real second, shown on the page
+//!
+//! [mesh]
+//! transport_key = "transport.key"   # 64 hexadecimal digits, mode 0600
+//! listen = ["/ip4/0.0.0.0/tcp/4101"]
+//! bootstrap = ["/ip4/192.0.2.7/tcp/4001"]
+//! mdns = false
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mesh::{Multiaddr, TransportKey};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::error::WebError;
+
+/// How the dashboard runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DashboardConfig {
+    /// Where the read model lives; made if it is missing.
+    pub data_dir: PathBuf,
+    /// The genesis file of the community.
+    pub genesis: PathBuf,
+    /// Whether anybody who reaches the dashboard may see households.
+    pub household_pages: HouseholdPages,
+    /// Market seconds per real second, as shown on the page; above 0, 1 outside of demos. The
+    /// clock itself is handed to [`crate::run`].
+    pub clock_speed: f64,
+    /// How the dashboard joins the mesh.
+    pub mesh: MeshSection,
+}
+
+/// Who may see pages, rows and receipts that name a household.
+///
+/// This version has no sign-in, so it cannot show a household to its owner alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HouseholdPages {
+    /// Everybody who reaches the dashboard. For demos with simulated households.
+    Open,
+    /// Nobody. Aggregates and the public part of blocks remain.
+    Closed,
+}
+
+/// How the dashboard joins the mesh.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeshSection {
+    /// A file with the 64 hexadecimal digits of an Ed25519 seed, readable by its owner alone.
+    pub transport_key: PathBuf,
+    /// Where to listen; may be empty.
+    pub listen: Vec<Multiaddr>,
+    /// Where to join.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Whether to find peers on the local network by multicast DNS.
+    pub mdns: bool,
+}
+
+/// A configuration file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Not TOML, or a key is missing, unknown or of the wrong type.
+    #[error("{path}: {problem}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What TOML said; names line and column.
+        problem: String,
+    },
+    /// A value that does not fit its key.
+    #[error("{path}, line {line}: {key} must be {expected}, but it is {found}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key with its table.
+        key: &'static str,
+        /// What was expected.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DashboardToml {
+    data_dir: PathBuf,
+    genesis: PathBuf,
+    household_pages: Option<Spanned<String>>,
+    clock_speed: Option<Spanned<f64>>,
+    mesh: MeshToml,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeshToml {
+    transport_key: PathBuf,
+    #[serde(default)]
+    listen: Vec<Spanned<String>>,
+    #[serde(default)]
+    bootstrap: Vec<Spanned<String>>,
+    #[serde(default)]
+    mdns: bool,
+}
+
+impl DashboardConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file, line, key and what was expected.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        Self::parse(&fs::read_to_string(path).map_err(unreadable)?, path)
+    }
+
+    /// Reads the text of the configuration file at `path`, against whose directory relative paths
+    /// are resolved.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file, line, key and what was expected.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let file: DashboardToml = toml::from_str(text).map_err(|error| ConfigError::Toml {
+            path: path.to_owned(),
+            problem: error.to_string().trim_end().to_owned(),
+        })?;
+        let source = Source { text, path };
+        let base = path.parent().unwrap_or(Path::new(""));
+        let household_pages = match file.household_pages {
+            None => HouseholdPages::Closed,
+            Some(value) => match value.get_ref().as_str() {
+                "open" => HouseholdPages::Open,
+                "closed" => HouseholdPages::Closed,
+                _ => {
+                    let expected = "\"closed\", or \"open\" to show every household to everybody \
+                                    (there is no sign-in in this version)";
+                    return Err(source.misfit("household_pages", expected, &value));
+                }
+            },
+        };
+        let clock_speed = match file.clock_speed {
+            None => 1.0,
+            Some(value) if value.get_ref().is_finite() && *value.get_ref() > 0.0 => {
+                value.into_inner()
+            }
+            Some(value) => return Err(source.misfit("clock_speed", "a number above 0", &value)),
+        };
+        Ok(Self {
+            data_dir: base.join(file.data_dir),
+            genesis: base.join(file.genesis),
+            household_pages,
+            clock_speed,
+            mesh: MeshSection {
+                transport_key: base.join(file.mesh.transport_key),
+                listen: source.addresses("mesh.listen", &file.mesh.listen)?,
+                bootstrap: source.addresses("mesh.bootstrap", &file.mesh.bootstrap)?,
+                mdns: file.mesh.mdns,
+            },
+        })
+    }
+}
+
+/// The file that errors point into.
+struct Source<'a> {
+    text: &'a str,
+    path: &'a Path,
+}
+
+impl Source<'_> {
+    fn addresses(
+        &self,
+        key: &'static str,
+        values: &[Spanned<String>],
+    ) -> Result<Vec<Multiaddr>, ConfigError> {
+        let expected = "a list of addresses such as \"/ip4/192.0.2.7/tcp/4001\"";
+        let read = |value: &Spanned<String>| {
+            value.get_ref().parse().map_err(|_| self.misfit(key, expected, value))
+        };
+        values.iter().map(read).collect()
+    }
+
+    fn misfit<T: std::fmt::Debug>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+        value: &Spanned<T>,
+    ) -> ConfigError {
+        let before = self.text.get(..value.span().start).unwrap_or_default();
+        let line = before.matches('\n').count().saturating_add(1);
+        let found = format!("{:?}", value.get_ref());
+        ConfigError::Value { path: self.path.to_owned(), line, key, expected, found }
+    }
+}
+
+impl MeshSection {
+    /// Reads the transport key.
+    ///
+    /// # Errors
+    /// [`WebError::TransportKey`] if the file is missing, readable by others, or no key.
+    pub(crate) fn read_key(&self) -> Result<TransportKey, WebError> {
+        let path = &self.transport_key;
+        let unusable = |problem: String| WebError::TransportKey { path: path.clone(), problem };
+        let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+        let mode = mode_of(path).map_err(|error| unusable(error.to_string()))?;
+        if mode & 0o077 != 0 {
+            return Err(unusable(format!(
+                "its mode is {mode:04o}, others could read it; run chmod 600 on it"
+            )));
+        }
+        let seed = market::hash::parse_hex::<32>(text.trim())
+            .map_err(|_| unusable("expected 64 hexadecimal digits".to_owned()))?;
+        Ok(TransportKey::from_seed(seed))
+    }
+}
+
+#[cfg(unix)]
+fn mode_of(path: &Path) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
+}
+
+/// Where files have no mode, the owner alone is taken to read them.
+#[cfg(not(unix))]
+fn mode_of(path: &Path) -> io::Result<u32> {
+    fs::metadata(path).map(|_| 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "data_dir = \"data\"\ngenesis = \"/etc/genesis.toml\"\n\n[mesh]\n\
+                        transport_key = \"key\"\nbootstrap = [\"/ip4/127.0.0.1/tcp/1\"]\n";
+
+    fn parse(text: &str) -> Result<DashboardConfig, String> {
+        DashboardConfig::parse(text, Path::new("/home/dashboard.toml"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_left_out_is_closed_and_in_real_time() {
+        let config = parse(GOOD).unwrap();
+        assert_eq!(config.household_pages, HouseholdPages::Closed);
+        assert!((config.clock_speed - 1.0).abs() < f64::EPSILON);
+        assert_eq!(config.data_dir, Path::new("/home/data"));
+        assert_eq!(config.genesis, Path::new("/etc/genesis.toml"));
+        assert_eq!(config.mesh.bootstrap.len(), 1);
+    }
+
+    #[test]
+    fn errors_name_file_line_key_and_expectation() {
+        let cases = [
+            ("household_pages = \"some\"\n", "line 1: household_pages must be \"closed\""),
+            ("clock_speed = 0.0\n", "line 1: clock_speed must be a number above 0"),
+            ("household = 1\n", "unknown field `household`"),
+        ];
+        for (line, expected) in cases {
+            let error = parse(&format!("{line}{GOOD}")).unwrap_err();
+            assert!(error.starts_with("/home/dashboard.toml"), "{error}");
+            assert!(error.contains(expected) && error.contains("line 1"), "{error}");
+        }
+        let error = parse(&GOOD.replace("/ip4/127.0.0.1/tcp/1", "somewhere")).unwrap_err();
+        assert!(error.contains("line 6: mesh.bootstrap must be a list of addresses"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        fs::write(&path, "07".repeat(32)).unwrap();
+        let mesh = MeshSection {
+            transport_key: path.clone(),
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            mdns: false,
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(mesh.read_key().unwrap_err().to_string().contains("chmod 600"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(mesh.read_key().unwrap().peer_id(), TransportKey::from_seed([7; 32]).peer_id());
+        fs::write(&path, "07").unwrap();
+        assert!(mesh.read_key().unwrap_err().to_string().contains("64 hexadecimal digits"));
+    }
+}

@@ -1,0 +1,169 @@
+//! The dashboard as one thing: opened, fed with blocks, served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::block::CommittedBlock;
+use ledger::genesis::Genesis;
+use market::time::Clock;
+use mesh::{Mesh, MeshConfig};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::chain::{Chain, FollowError, Telling};
+use crate::config::DashboardConfig;
+use crate::error::WebError;
+use crate::events::Events;
+use crate::follow::{Announced, catch_up, hear};
+use crate::local_time::LocalZone;
+use crate::metrics::Metrics;
+use crate::read_model::{ReadModel, restore};
+use crate::serve::serve;
+use crate::site::Site;
+use crate::status::Live;
+
+/// How often it is looked whether the status has changed (real time).
+const STATUS_LOOK: Duration = Duration::from_millis(250);
+
+/// How often the status is told although it has not changed (real time).
+const STATUS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs the dashboard until shutdown: follows the community over the mesh and serves the API and
+/// the page on `listener`.
+///
+/// Market time comes from `clock`; network time-outs and the ages of blocks are real time.
+///
+/// # Errors
+/// [`WebError`] if something it needs cannot be used. Nothing that comes from peers or browsers is
+/// an error: it is refused, counted and logged.
+pub async fn run(
+    config: DashboardConfig,
+    listener: TcpListener,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) -> Result<(), WebError> {
+    let transport_key = config.mesh.read_key()?;
+    let dashboard = Dashboard::open(&config, clock).await?;
+    let site = Arc::clone(dashboard.chain.site());
+    // Whichever part ends first ends the others.
+    let stop = shutdown.child_token();
+    let ending = stop.clone().drop_guard();
+    let mesh_config = MeshConfig {
+        transport_key,
+        chain_id: *site.genesis.chain_id().as_bytes(),
+        listen: config.mesh.listen,
+        bootstrap: config.mesh.bootstrap,
+        mdns: config.mesh.mdns,
+        serve_blocks: false,
+    };
+    let (mesh, mesh_events) = Mesh::start(mesh_config, stop.clone()).await?;
+    let (announce, announced) = watch::channel(Announced::default());
+    tracing::info!(
+        address = %listener.local_addr().map_err(WebError::Listener)?,
+        peer = %mesh.peer_id(),
+        height = site.live.tip().state.height(),
+        "the dashboard is up"
+    );
+    let hearing = hear(Arc::clone(&site), mesh.clone(), mesh_events, announce);
+    let hearing = async {
+        let ended = hearing.await;
+        stop.cancel();
+        ended
+    };
+    let following = catch_up(dashboard.chain, mesh, announced, stop.clone());
+    let telling = tell_status(Arc::clone(&site), stop.clone());
+    let serving = serve(listener, api::router(&site), Arc::clone(&site), stop.clone());
+    let (heard, (), (), ()) = tokio::join!(hearing, following, telling, serving);
+    drop(ending);
+    site.model.close().await;
+    Ok(heard?)
+}
+
+/// A dashboard without a network: for [`run`], and for whoever has blocks at hand.
+pub struct Dashboard {
+    chain: Chain,
+}
+
+impl Dashboard {
+    /// Reads the genesis and opens the read model, which goes on where it ended: its state is
+    /// checked against the certified headers, and made anew if it does not hold.
+    ///
+    /// # Errors
+    /// [`WebError`] names the file that cannot be used, and why.
+    pub async fn open(config: &DashboardConfig, clock: Arc<dyn Clock>) -> Result<Self, WebError> {
+        let (genesis, genesis_text) = read_genesis(config)?;
+        let zone = LocalZone::named(&genesis.time_zone)
+            .ok_or_else(|| WebError::UnknownTimeZone { name: genesis.time_zone.clone() })?;
+        let model = ReadModel::open(&config.data_dir, &genesis).await?;
+        let state = restore::restore(&model, &genesis).await?;
+        let run = format!("{:x}", clock.now().as_millis());
+        let site = Site {
+            genesis,
+            genesis_text,
+            zone,
+            household_pages: config.household_pages,
+            clock_speed: config.clock_speed,
+            clock,
+            model,
+            live: Live::at(state),
+            events: Events::new(run),
+            metrics: Metrics::new(),
+        };
+        Ok(Self { chain: Chain::new(Arc::new(site)) })
+    }
+
+    /// The height of the last followed block; 0 before the first.
+    pub fn height(&self) -> u64 {
+        self.chain.site().live.tip().state.height()
+    }
+
+    /// Verifies and applies the next block, writes it down, and tells listeners.
+    ///
+    /// # Errors
+    /// [`FollowError`]; nothing has changed then.
+    pub async fn follow(&mut self, committed: CommittedBlock) -> Result<(), FollowError> {
+        self.chain.follow(committed, Telling::Aloud).await
+    }
+
+    /// Serves the API and the page until shutdown.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
+        let site = self.chain.site();
+        let telling = tell_status(Arc::clone(site), shutdown.clone());
+        let serving = serve(listener, api::router(site), Arc::clone(site), shutdown);
+        tokio::join!(telling, serving);
+    }
+
+    /// Closes the read model.
+    pub async fn close(self) {
+        self.chain.site().model.close().await;
+    }
+}
+
+fn read_genesis(config: &DashboardConfig) -> Result<(Genesis, String), WebError> {
+    let path = &config.genesis;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| WebError::GenesisUnreadable { path: path.clone(), source })?;
+    let genesis = ledger::genesis::read(&text)
+        .map_err(|error| WebError::Genesis { path: path.clone(), error })?;
+    Ok((genesis, text))
+}
+
+/// Tells listeners the status when it changes, and every now and then.
+async fn tell_status(site: Arc<Site>, shutdown: CancellationToken) {
+    let mut look = tokio::time::interval(STATUS_LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    while shutdown.run_until_cancelled(look.tick()).await.is_some() {
+        let status = site.status();
+        let now = (status.state, status.height, status.peers_count);
+        let due = told
+            .is_none_or(|(what, at): (_, Instant)| what != now || at.elapsed() >= STATUS_INTERVAL);
+        if due {
+            site.events.tell_now("status", &status);
+            told = Some((now, Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! From an executed block to the rows that it adds: pure, so it can be repeated and tested.
+
+use std::collections::BTreeMap;
+
+use ledger::block::CommittedBlock;
+use ledger::certificate::CommitCertificate;
+use ledger::draft::Executed;
+use ledger::posting::Posting;
+use ledger::results::{Cleared, ClearingSummary, ResultLeaf, Settled};
+use ledger::transaction::Transaction;
+use market::Overflow;
+use market::answer::Answer;
+use market::energy::Energy;
+use market::member::PartyId;
+use market::money::Money;
+use market::order::Origin;
+use market::price::Price;
+use market::reading::IntervalReading;
+use market::time::{DeliveryPeriod, Timestamp};
+use market::trade::Trade;
+
+/// Everything that one block adds to the read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BlockRows {
+    /// The block with its certificate.
+    pub(crate) committed: CommittedBlock,
+    /// All leaves under its results root.
+    pub(crate) results: Vec<ResultLeaf>,
+    /// Closed gates.
+    pub(crate) clearings: Vec<ClearingRow>,
+    /// Trades, each with its place among the results.
+    pub(crate) trades: Vec<(usize, Trade)>,
+    /// Answers, each with its place among the results.
+    pub(crate) answers: Vec<(usize, Answer)>,
+    /// What parties said their offers are made of.
+    pub(crate) origins: BTreeMap<(DeliveryPeriod, PartyId), Origin>,
+    /// Settled parties, each with its place among the results.
+    pub(crate) settlements: Vec<SettlementRow>,
+    /// Money that moved, each with its place among the results.
+    pub(crate) postings: Vec<(usize, Posting)>,
+    /// Readings that the block carries.
+    pub(crate) readings: Vec<IntervalReading>,
+}
+
+/// A closed gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClearingRow {
+    /// Its place among the results.
+    pub(crate) index: usize,
+    /// Price, volume, welfare.
+    pub(crate) summary: ClearingSummary,
+    /// When the gate closed by the rules, market time.
+    pub(crate) closed_at: Timestamp,
+    /// How many bids stood in the book.
+    pub(crate) bids_count: usize,
+    /// How many offers stood in the book.
+    pub(crate) offers_count: usize,
+    /// Demand by falling limit.
+    pub(crate) demand: Vec<(Price, Energy)>,
+    /// Supply by rising limit.
+    pub(crate) supply: Vec<(Price, Energy)>,
+}
+
+/// A settled party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SettlementRow {
+    /// Its place among the results.
+    pub(crate) index: usize,
+    /// The figures that now hold.
+    pub(crate) settled: Settled,
+    /// What the party earns; negative if it pays.
+    pub(crate) net: Money,
+    /// What it would have earned with the supplier alone.
+    pub(crate) net_grid_only: Money,
+}
+
+/// The rows of a block.
+///
+/// # Errors
+/// [`Overflow`] if a sum leaves its range, which the rules of a community exclude.
+pub(crate) fn project(
+    executed: &Executed,
+    certificate: &CommitCertificate,
+) -> Result<BlockRows, Overflow> {
+    let results = executed.results.leaves();
+    let rules = executed.state.rules();
+    let mut rows = BlockRows {
+        committed: CommittedBlock {
+            block: executed.block.clone(),
+            certificate: certificate.clone(),
+        },
+        clearings: Vec::new(),
+        trades: Vec::new(),
+        answers: Vec::new(),
+        origins: BTreeMap::new(),
+        settlements: Vec::new(),
+        postings: Vec::new(),
+        readings: executed.block.transactions.iter().filter_map(reading).collect(),
+        results: Vec::new(),
+    };
+    let mut books = executed.results.clearings.iter();
+    for (index, leaf) in results.iter().enumerate() {
+        match leaf {
+            ResultLeaf::Clearing(summary) => {
+                // Leaves name the clearings in the order in which the results hold them.
+                let Some(Cleared { book, .. }) = books.next() else { continue };
+                let closed_at = rules.gates.closes_at(summary.period, summary.gate);
+                rows.clearings.push(ClearingRow {
+                    index,
+                    summary: *summary,
+                    closed_at: closed_at.unwrap_or(executed.block.header.time),
+                    bids_count: book.bids().len(),
+                    offers_count: book.offers().len(),
+                    demand: book.demand()?,
+                    supply: book.supply()?,
+                });
+                for offer in book.offers() {
+                    if let Some(origin) = offer.preferences.origin {
+                        rows.origins.insert((book.period(), offer.party), origin);
+                    }
+                }
+            }
+            ResultLeaf::Trade(trade) => rows.trades.push((index, trade.clone())),
+            ResultLeaf::Answer(answer) => rows.answers.push((index, answer.clone())),
+            ResultLeaf::Settled(settled) => rows.settlements.push(SettlementRow {
+                index,
+                settled: *settled,
+                net: settled.settlement.net_income()?,
+                net_grid_only: settled.settlement.net_income_without_market(&rules.tariffs)?,
+            }),
+            ResultLeaf::Posting(posting) => rows.postings.push((index, *posting)),
+        }
+    }
+    rows.results = results;
+    Ok(rows)
+}
+
+fn reading(transaction: &Transaction) -> Option<IntervalReading> {
+    match transaction {
+        Transaction::Reading(envelope) => Some(envelope.unverified().clone()),
+        Transaction::Order(_) => None,
+    }
+}

@@ -1,0 +1,54 @@
+//! What every task and every request of this process shares.
+
+use std::sync::Arc;
+
+use ledger::genesis::Genesis;
+use market::time::{Clock, Timestamp};
+
+use crate::config::HouseholdPages;
+use crate::events::Events;
+use crate::local_time::LocalZone;
+use crate::metrics::Metrics;
+use crate::read_model::ReadModel;
+use crate::status::{Live, Status};
+
+/// One community's dashboard.
+pub(crate) struct Site {
+    /// What the community agreed on.
+    pub(crate) genesis: Genesis,
+    /// The genesis file as it was read.
+    pub(crate) genesis_text: String,
+    /// The community's time zone.
+    pub(crate) zone: LocalZone,
+    /// Whether households are shown.
+    pub(crate) household_pages: HouseholdPages,
+    /// Market seconds per real second.
+    pub(crate) clock_speed: f64,
+    /// Market time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The read model.
+    pub(crate) model: ReadModel,
+    /// The last followed block and what is known beyond it.
+    pub(crate) live: Live,
+    /// The event stream.
+    pub(crate) events: Events,
+    /// Counters and gauges.
+    pub(crate) metrics: Metrics,
+}
+
+impl Site {
+    /// Market time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What is going on now.
+    pub(crate) fn status(&self) -> Status {
+        self.live.status(self.genesis.heartbeat_ms, self.clock.as_ref())
+    }
+
+    /// Whether rows that name a party are shown.
+    pub(crate) fn shows_households(&self) -> bool {
+        self.household_pages == HouseholdPages::Open
+    }
+}
