@@ -3,7 +3,10 @@
 //! The engine's write-ahead log is cut at its first damaged entry and the node goes on, so it can
 //! forget a vote it sent; a deleted log or a restored backup forgets too. This record stands apart
 //! from it. It admits a statement only if it comes after everything admitted before, or repeats
-//! the last one exactly, and it is durable before the signature exists.
+//! one of the same height exactly, and it is durable before the signature exists.
+//!
+//! Repeating is needed: what the engine derives while it replays its log, it signs and sends but
+//! does not log, so after another crash it derives and signs it again, behind later statements.
 //!
 //! A refusal stops the validator. Others decide the height meanwhile, and after a restart it goes
 //! on from there by value sync.
@@ -21,6 +24,8 @@ use market::keys::{ChainId, PublicKey};
 const RECORD_FILE: &str = "last-signed";
 const LOCK_FILE: &str = "last-signed.lock";
 const DIGEST_BYTES: usize = 32;
+/// How many statements of one height are remembered: those of some eighty rounds.
+const STATEMENTS_MAX: usize = 256;
 
 /// What a signature of this validator says about one step of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -85,13 +90,13 @@ pub enum GuardError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The statement contradicts the last one or comes before it.
-    #[error("refused to sign {asked}, because this validator already signed {last}")]
+    /// The statement contradicts an earlier one, or comes before the last one as a new one.
+    #[error("refused to sign {asked}, because this validator already signed {signed}")]
     Contradiction {
         /// What was to be signed.
         asked: Box<Statement>,
-        /// What was signed last.
-        last: Box<Statement>,
+        /// What was signed for the same step, or else last.
+        signed: Box<Statement>,
     },
 }
 
@@ -103,11 +108,12 @@ pub struct Guard {
     _lock: File,
 }
 
-#[derive(Debug, Clone, Copy, BorshSerialize, BorshDeserialize)]
+/// The file's content: the statements of the last height, in the order of their steps.
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 struct Record {
     chain: ChainId,
     key: PublicKey,
-    last: Option<Statement>,
+    statements: Vec<Statement>,
 }
 
 impl Guard {
@@ -128,7 +134,7 @@ impl Guard {
                 decode(&bytes).ok_or_else(|| GuardError::Damaged { path: path.clone() })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Record { chain, key, last: None }
+                Record { chain, key, statements: Vec::new() }
             }
             Err(error) => return Err(failed(&path)(error)),
         };
@@ -141,20 +147,24 @@ impl Guard {
     /// Lets a statement be signed, after making it durable.
     ///
     /// # Errors
-    /// [`GuardError::Contradiction`] if it differs from an earlier one about the same step or comes
-    /// before the last one; [`GuardError::Io`] if it could not be made durable. In both cases it
-    /// must not be signed.
+    /// [`GuardError::Contradiction`] if it differs from an earlier one about the same step, or is
+    /// new and comes before the last one; [`GuardError::Io`] if it could not be made durable. In
+    /// both cases it must not be signed.
     pub fn admit(&mut self, asked: Statement) -> Result<(), GuardError> {
-        if let Some(last) = self.record.last {
-            if asked == last {
-                return Ok(());
-            }
-            if asked.place() <= last.place() {
-                let (asked, last) = (Box::new(asked), Box::new(last));
-                return Err(GuardError::Contradiction { asked, last });
-            }
+        let signed = &self.record.statements;
+        if signed.contains(&asked) {
+            return Ok(());
         }
-        let record = Record { last: Some(asked), ..self.record };
+        let same_step = signed.iter().find(|signed| signed.place() == asked.place());
+        let later = signed.last().filter(|last| last.place() > asked.place());
+        if let Some(signed) = same_step.or(later) {
+            let (asked, signed) = (Box::new(asked), Box::new(*signed));
+            return Err(GuardError::Contradiction { asked, signed });
+        }
+        let same_height = signed.iter().filter(|signed| signed.height == asked.height);
+        let forgotten = signed.len().saturating_add(1).saturating_sub(STATEMENTS_MAX);
+        let statements = same_height.skip(forgotten).copied().chain([asked]).collect();
+        let record = Record { statements, ..self.record };
         write_durably(&self.directory, &encode(&record))
             .map_err(|source| GuardError::Io { path: self.directory.join(RECORD_FILE), source })?;
         self.record = record;
@@ -163,7 +173,7 @@ impl Guard {
 
     /// What was admitted last.
     pub fn last(&self) -> Option<Statement> {
-        self.record.last
+        self.record.statements.last().copied()
     }
 }
 
@@ -251,14 +261,18 @@ mod tests {
         let said = statement(5, 1, Step::Prevote, block(1));
         guard.admit(said).unwrap();
         guard.admit(said).unwrap();
+        let later = statement(5, 1, Step::Precommit, None);
+        guard.admit(later).unwrap();
         drop(guard);
 
         let mut guard = open(directory.path()).unwrap();
-        assert_eq!(guard.last(), Some(said));
+        assert_eq!(guard.last(), Some(later));
         guard.admit(said).unwrap();
+        guard.admit(later).unwrap();
         for refused in [
             statement(5, 1, Step::Prevote, block(2)),
             statement(5, 1, Step::Prevote, None),
+            statement(5, 1, Step::Precommit, block(1)),
             statement(5, 1, Step::Proposal, block(1)),
             statement(5, 0, Step::Precommit, block(1)),
             statement(4, 9, Step::Precommit, block(1)),
@@ -266,13 +280,25 @@ mod tests {
             let error = guard.admit(refused).unwrap_err();
             assert!(matches!(error, GuardError::Contradiction { .. }), "{error}");
         }
-        for admitted in [
-            statement(5, 1, Step::Precommit, None),
-            statement(5, 2, Step::Proposal, block(3)),
-            statement(6, 0, Step::Proposal, block(4)),
-        ] {
+        for admitted in
+            [statement(5, 2, Step::Proposal, block(3)), statement(6, 0, Step::Proposal, block(4))]
+        {
             guard.admit(admitted).unwrap();
         }
+        assert!(guard.admit(said).is_err(), "an earlier height is over");
+    }
+
+    #[test]
+    fn the_record_of_a_height_that_does_not_end_stays_small() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut guard = open(directory.path()).unwrap();
+        for round in 0..600 {
+            guard.admit(statement(1, round, Step::Prevote, block(1))).unwrap();
+        }
+        assert_eq!(guard.record.statements.len(), STATEMENTS_MAX);
+        guard.admit(statement(1, 400, Step::Prevote, block(1))).unwrap();
+        assert!(guard.admit(statement(1, 400, Step::Prevote, block(2))).is_err());
+        assert!(guard.admit(statement(1, 0, Step::Prevote, block(1))).is_err());
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Four validators in one process, over real TCP connections on the loopback interface.
 
 #[path = "consensus_toy.rs"]
-mod toy;
+pub(crate) mod toy;
 
 /// The names that the toy application is written against.
-mod api {
-    pub(super) use ledger_node::consensus::*;
+pub(crate) mod api {
+    pub(crate) use ledger_node::consensus::*;
 }
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use api::{ConsensusConfig, ConsensusError, ConsensusStatus, Phase, Timeouts, peer_id, run};
@@ -21,9 +22,51 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use toy::{Toy, ToyBlock, lock};
 
-const CHAIN: ChainId = ChainId::from_bytes([42; 32]);
+pub(crate) const CHAIN: ChainId = ChainId::from_bytes([42; 32]);
 /// How long a test waits for what must happen, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The keys of the test's validators are no secret.
+fn validator_key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+pub(crate) fn validators(size: u8) -> ValidatorSet {
+    let keys = (1..=size).map(|seed| validator_key(seed).public());
+    ValidatorSet::new(keys.map(|key| Validator { key, power: 1 }).collect()).unwrap()
+}
+
+/// Ports that nobody listens on just now.
+pub(crate) fn free_ports(size: u8) -> Vec<u16> {
+    let bind = |_| TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let held: Vec<_> = (0..size).map(bind).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// The settings of validators on these ports of this machine.
+pub(crate) fn configs(name: &str, ports: &[u16], data: &Path) -> Vec<ConsensusConfig> {
+    let seeds = || (1_u8..).zip(ports);
+    let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    let peer = |seed: u8, port: u16| {
+        let id = peer_id(&[seed + 100; 32]).unwrap();
+        format!("{}/p2p/{id}", address(port))
+    };
+    let config = |seed: u8, port: u16| ConsensusConfig {
+        chain: CHAIN,
+        moniker: format!("{name}{seed}"),
+        data_dir: data.join(seed.to_string()),
+        signing_key: validator_key(seed),
+        transport_key_seed: [seed + 100; 32],
+        listen: address(port),
+        peers: seeds()
+            .filter(|(other, _)| *other != seed)
+            .map(|(at, port)| peer(at, *port))
+            .collect(),
+        timeouts: Timeouts::default(),
+        quorum_wait_ms: 20_000,
+    };
+    seeds().map(|(seed, port)| config(seed, *port)).collect()
+}
 
 struct Node {
     config: ConsensusConfig,
@@ -96,37 +139,11 @@ impl Cluster {
             .with_test_writer()
             .try_init();
         let data = tempfile::tempdir().unwrap();
-        let keys: Vec<_> = (1..=size).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
-        let power = |key: &SigningKey| Validator { key: key.public(), power: 1 };
-        let validators = ValidatorSet::new(keys.iter().map(power).collect()).unwrap();
-        let held: Vec<_> =
-            keys.iter().map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-        let addresses: Vec<_> = (1..=size)
-            .zip(&held)
-            .map(|(seed, listener)| {
-                let port = listener.local_addr().unwrap().port();
-                let id = peer_id(&[seed + 100; 32]).unwrap();
-                (format!("/ip4/127.0.0.1/tcp/{port}"), format!("/p2p/{id}"))
-            })
-            .collect();
-        let nodes = (1..=size).zip(keys).map(|(seed, signing_key)| {
-            let at = usize::from(seed - 1);
-            let others = addresses.iter().enumerate().filter(|(other, _)| *other != at);
-            Node {
-                config: ConsensusConfig {
-                    chain: CHAIN,
-                    moniker: format!("{name}{seed}"),
-                    data_dir: data.path().join(seed.to_string()),
-                    signing_key,
-                    transport_key_seed: [seed + 100; 32],
-                    listen: addresses[at].0.clone(),
-                    peers: others.map(|(_, (address, id))| format!("{address}{id}")).collect(),
-                    timeouts: Timeouts::default(),
-                    quorum_wait_ms: 20_000,
-                },
-                toy: Toy::new(validators.clone()),
-                running: None,
-            }
+        let validators = validators(size);
+        let configs = configs(name, &free_ports(size), data.path());
+        let nodes = configs.into_iter().map(|config| {
+            let toy = Toy::new(validators.clone());
+            Node { config, toy, running: None }
         });
         Self { nodes: nodes.collect(), validators, _data: data }
     }

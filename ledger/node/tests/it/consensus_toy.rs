@@ -2,6 +2,8 @@
 //! disk and the mempool outlive the node, as a real disk and the neighbours' memory do.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -38,6 +40,39 @@ impl ToyBlock {
 pub(crate) struct Disk {
     pub(crate) blocks: Vec<(ToyBlock, CommitCertificate)>,
     pub(crate) undecided: Vec<Undecided>,
+    /// Where it survives the process, too.
+    pub(crate) file: Option<File>,
+}
+
+/// One entry of the file.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub(crate) enum Entry {
+    Undecided { height: u64, round: u32, hash: BlockHash, own: bool, bytes: Vec<u8> },
+    Committed(ToyBlock, CommitCertificate),
+}
+
+impl Disk {
+    fn put(&mut self, entry: Entry) -> Result<(), Fatal> {
+        if let Some(file) = &mut self.file {
+            let bytes = borsh::to_vec(&entry).map_err(|error| Fatal::new("write", error))?;
+            file.write_all(&bytes).map_err(|error| Fatal::new("write", error))?;
+            file.sync_data().map_err(|error| Fatal::new("sync", error))?;
+        }
+        self.note(entry);
+        Ok(())
+    }
+
+    pub(crate) fn note(&mut self, entry: Entry) {
+        match entry {
+            Entry::Undecided { height, round, hash, own, bytes } => {
+                self.undecided.push(Undecided { height, round, hash, own, bytes });
+            }
+            Entry::Committed(block, certificate) => {
+                self.undecided.clear();
+                self.blocks.push((block, certificate));
+            }
+        }
+    }
 }
 
 /// Numbers that wait for a block.
@@ -62,6 +97,8 @@ pub(crate) struct Toy {
     pub(crate) validators: ValidatorSet,
     /// Builds blocks that do not follow the chain.
     pub(crate) evil: bool,
+    /// Always finds a reason for a block.
+    pub(crate) restless: bool,
     /// How many blocks it built.
     pub(crate) nonce: u64,
 }
@@ -69,7 +106,7 @@ pub(crate) struct Toy {
 impl Toy {
     pub(crate) fn new(validators: ValidatorSet) -> Self {
         let (disk, mempool) = (Arc::default(), Arc::default());
-        Self { disk, mempool, validators, evil: false, nonce: 0 }
+        Self { disk, mempool, validators, evil: false, restless: false, nonce: 0 }
     }
 
     fn previous(&self) -> BlockHash {
@@ -124,10 +161,7 @@ impl Application for Toy {
             borsh::from_slice(&bytes).map_err(|error| Fatal::new("read a block", error))?;
         let mut waiting = lock(&self.mempool.numbers);
         waiting.retain(|number| !block.numbers.contains(number));
-        let mut disk = lock(&self.disk);
-        disk.undecided.clear();
-        disk.blocks.push((block, certificate));
-        Ok(())
+        lock(&self.disk).put(Entry::Committed(block, certificate))
     }
 
     async fn decided(
@@ -141,8 +175,8 @@ impl Application for Toy {
     }
 
     async fn put_undecided(&mut self, body: Undecided) -> Result<(), Fatal> {
-        lock(&self.disk).undecided.push(body);
-        Ok(())
+        let Undecided { height, round, hash, own, bytes } = body;
+        lock(&self.disk).put(Entry::Undecided { height, round, hash, own, bytes })
     }
 
     async fn undecided(&mut self, height: u64) -> Result<Vec<Undecided>, Fatal> {
@@ -151,6 +185,9 @@ impl Application for Toy {
     }
 
     async fn work(&mut self) {
+        if self.restless {
+            return;
+        }
         loop {
             let arrived = self.mempool.arrived.notified();
             if !lock(&self.mempool.numbers).is_empty() {

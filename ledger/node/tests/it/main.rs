@@ -1,3 +1,4 @@
 //! The room's behaviour from outside.
 
 mod consensus;
+mod consensus_kill;
