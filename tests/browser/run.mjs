@@ -1,0 +1,123 @@
+// Opens a running dashboard in headless Chromium and checks what a person would see.
+//
+//   node run.mjs [http://127.0.0.1:8080]      or HIDAMARI_URL
+//
+// HIDAMARI_PATIENCE_S  how long to wait for the first settled period and for a new price (180)
+// CHROMIUM             the browser (/usr/bin/chromium)
+//
+// Screenshots stay in out/. The last line is "N passed, N failed".
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import axe from 'axe-core';
+import { chromium } from 'playwright-core';
+import { checkFlows, checkLive, checkUse } from './behaviour.mjs';
+import { checkView } from './views.mjs';
+
+const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8080').replace(/\/$/, '');
+const patience_ms = Number(process.env.HIDAMARI_PATIENCE_S ?? '180') * 1000;
+const out = join(dirname(fileURLToPath(import.meta.url)), 'out');
+
+const SIZES = [
+  { name: 'desktop', width: 1280, height: 900 },
+  { name: 'phone', width: 390, height: 844 },
+];
+const SCHEMES = ['light', 'dark'];
+const LANGUAGES = ['en', 'ja'];
+const FLAGS = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
+
+let passed = 0;
+let failed = 0;
+
+/** One check: counted, printed when it fails. */
+function check(name, problem) {
+  if (problem) {
+    failed += 1;
+    console.log(`FAIL  ${name}: ${problem}`);
+  } else {
+    passed += 1;
+  }
+}
+
+async function readJson(path) {
+  const response = await fetch(`${base}/api/v1${path}`);
+  if (!response.ok) throw new Error(`${path} answers ${response.status}`);
+  return response.json();
+}
+
+/** Waits until a delivery period is settled: before that there is nothing to look at. */
+async function firstSettlement() {
+  const deadline = Date.now() + patience_ms;
+  let last = 'no answer';
+  while (Date.now() < deadline) {
+    try {
+      const now = await readJson('/now');
+      if (now.period_start_ms != null) return;
+      last = 'nothing is settled yet';
+    } catch (cause) {
+      last = cause.message;
+    }
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+  throw new Error(`${base} shows no settled period after ${patience_ms / 1000} s: ${last}`);
+}
+
+async function addresses() {
+  const community = await readJson('/community');
+  const views = { home: '/', market: '/market', households: '/households', ledger: '/ledger' };
+  if (community.household_pages === 'open') {
+    const [first] = await readJson('/households');
+    if (first) views.household = `/households/${first.party}`;
+  }
+  const auction = await readJson('/auctions/latest');
+  views.block = `/ledger/${auction.height}`;
+  return views;
+}
+
+async function withBrowser(run) {
+  const profile = mkdtempSync(join(tmpdir(), 'hidamari-browser-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: FLAGS,
+    acceptDownloads: true,
+  });
+  try {
+    await run(context);
+  } finally {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+async function main() {
+  mkdirSync(out, { recursive: true });
+  await firstSettlement();
+  const views = await addresses();
+  await withBrowser(async (context) => {
+    for (const size of SIZES) {
+      for (const scheme of SCHEMES) {
+        for (const language of LANGUAGES) {
+          for (const [view, path] of Object.entries(views)) {
+            const look = { view, path, size, scheme, language };
+            await checkView({ context, base, out, check, axe, look });
+          }
+        }
+      }
+    }
+    await checkFlows({ context, base, check });
+    await checkUse({ context, base, check, views });
+    await checkLive({ context, base, check, patience_ms });
+  });
+}
+
+try {
+  await main();
+} catch (cause) {
+  check('the run', cause.stack ?? String(cause));
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
