@@ -72,6 +72,7 @@ impl BlockSummary {
 #[utoipa::path(
     get,
     path = "/blocks",
+    operation_id = "blocks",
     tag = "ledger",
     params(Page),
     responses(

@@ -74,6 +74,7 @@ impl From<Origin> for EnergyOrigin {
 #[utoipa::path(
     get,
     path = "/households",
+    operation_id = "households",
     tag = "households",
     responses(
         (status = OK, body = Vec<Household>),
