@@ -1,1 +1,35 @@
-//! The household's process: Modbus, readings, forecast, strategy, signer, outbox
+//! The household's process: Modbus, readings, forecast, strategy, signer, outbox.
+//!
+//! | module | noun | verb |
+//! |---|---|---|
+//! | [`modbus`], [`profile`] | [`profile::RegisterReading`] | poll, decode |
+//! | [`interval`] | [`interval::ClosedInterval`] | take |
+//! | [`forecast`], [`strategy`] | [`forecast::NetPosition`], [`strategy::Curve`] | forecast, plan |
+//! | [`signer`], [`outbox`] | [`outbox::Message`] | sign, store |
+//! | [`status`] | [`status::Status`] | |
+//!
+//! [`run`] is the whole agent. It needs the meter's Modbus words, its configuration, and what it
+//! hears on the mesh; nothing else reaches it.
+
+pub mod config;
+pub mod error;
+pub mod forecast;
+pub mod interval;
+pub mod modbus;
+pub mod outbox;
+pub mod profile;
+pub mod signer;
+pub mod status;
+pub mod strategy;
+
+mod agent;
+mod delivery;
+mod follow;
+mod orders;
+mod setup;
+mod toml_text;
+mod words;
+
+pub use agent::run;
+pub use config::AgentConfig;
+pub use error::AgentError;

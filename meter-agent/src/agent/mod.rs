@@ -1,0 +1,254 @@
+//! The agent's event loop: it owns all state, and everything else reports to it.
+
+mod intervals;
+mod market_side;
+mod report;
+
+use ledger::genesis::Genesis;
+use ledger::transaction::Transaction;
+use market::time::{Clock, Timestamp};
+use mesh::{Mesh, MeshEvents};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::AgentConfig;
+use crate::delivery::Delivery;
+use crate::error::AgentError;
+use crate::follow::{Announcement, Follow, Followed};
+use crate::forecast::Forecaster;
+use crate::interval::{ClosedInterval, IntervalMeter};
+use crate::modbus::{Device, Endpoint, MeterEvent};
+use crate::orders::Orders;
+use crate::outbox::{Outbox, Restored};
+use crate::setup::{Prepared, gap_max_ms, interval_rules, prepare};
+use crate::signer::{MessageKind, Signer};
+use crate::status::Status;
+
+/// How often orders and repetitions are looked at (real time).
+const TICK: Duration = Duration::from_millis(500);
+/// How often the status file is written (real time).
+const STATUS_EVERY: Duration = Duration::from_secs(2);
+/// How often the state of the machine is kept between two periods (real time), so that a `kill -9`
+/// costs no more than the interpolation across this time.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// Events of the meter that may wait for the loop.
+const METER_EVENTS_MAX: usize = 16;
+/// Announcements that may wait for the follower; of more than this the next one tells as much.
+const ANNOUNCEMENTS_MAX: usize = 32;
+/// Followed blocks that may wait for the loop.
+const FOLLOWED_MAX: usize = 16;
+
+/// Runs a household's agent until `shutdown`.
+///
+/// # Errors
+/// [`AgentError`] says in one sentence what keeps the agent from starting, or that a part of it
+/// ended. A meter, a neighbour or a disk that fails later does not end the agent.
+pub async fn run(
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) -> Result<(), AgentError> {
+    let (prepared, lock) = prepare(&config, clock.now()).await?;
+    let stop = shutdown.child_token();
+    let (mesh, mesh_events) = match Mesh::start(prepared.mesh.clone(), stop.clone()).await {
+        Ok(started) => started,
+        Err(error) => {
+            prepared.outbox.close().await;
+            return Err(error.into());
+        }
+    };
+    let mut parts = JoinSet::new();
+    let meter_events = start_meter(&config, &clock, &mut parts, &stop);
+    let position = prepared.restored.position;
+    let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
+    let (tell, followed) = mpsc::channel(FOLLOWED_MAX);
+    let follow = Follow {
+        mesh: mesh.clone(),
+        genesis: Arc::clone(&prepared.genesis),
+        outbox: prepared.outbox.clone(),
+        party: config.party,
+        announcements,
+        followed: tell,
+    };
+    parts.spawn(follow.run(position, stop.clone()));
+    let outbox = prepared.outbox.clone();
+    let mut inbox = Inbox { mesh_events, meter_events, followed };
+    let mut agent = Agent::new(config, prepared, clock, mesh, announce);
+    tracing::info!(party = %agent.config.party, peer = %agent.mesh.peer_id(), "the agent runs");
+    let ended = agent.serve(&mut inbox, &mut parts, &shutdown).await;
+    agent.leave().await;
+    stop.cancel();
+    drop(agent);
+    while parts.join_next().await.is_some() {}
+    let stopped = inbox.mesh_events.stopped().await;
+    outbox.close().await;
+    drop(lock);
+    ended?;
+    Ok(stopped?)
+}
+
+fn start_meter(
+    config: &AgentConfig,
+    clock: &Arc<dyn Clock>,
+    parts: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> mpsc::Receiver<MeterEvent> {
+    let (events, meter_events) = mpsc::channel(METER_EVENTS_MAX);
+    let device = Device {
+        unit: config.meter.unit,
+        profile: config.meter.profile.clone(),
+        poll_interval: config.meter.poll_interval,
+        events,
+    };
+    let endpoint = Endpoint {
+        host: config.meter.host.clone(),
+        port: config.meter.port,
+        devices: vec![device],
+        gap_max_ms: gap_max_ms(config, &**clock),
+    };
+    parts.spawn(endpoint.run(Arc::clone(clock), stop.clone()));
+    meter_events
+}
+
+/// Everything that reports to the loop.
+struct Inbox {
+    mesh_events: MeshEvents,
+    meter_events: mpsc::Receiver<MeterEvent>,
+    followed: mpsc::Receiver<Followed>,
+}
+
+/// The agent's state.
+struct Agent {
+    config: AgentConfig,
+    clock: Arc<dyn Clock>,
+    genesis: Arc<Genesis>,
+    signer: Signer,
+    outbox: Outbox,
+    mesh: Mesh,
+    announce: mpsc::Sender<Announcement>,
+    meter: IntervalMeter,
+    forecaster: Forecaster,
+    orders: Orders,
+    delivery: Delivery,
+    status: Status,
+    /// Metered, but not yet on disk; not sent before they are.
+    unsaved: VecDeque<ClosedInterval>,
+    /// Whether the last attempt to write to the outbox failed.
+    outbox_fails: Option<String>,
+    last_read: Option<Timestamp>,
+    last_power_w: Option<i64>,
+    intervals_kept: u64,
+}
+
+impl Agent {
+    fn new(
+        config: AgentConfig,
+        prepared: Prepared,
+        clock: Arc<dyn Clock>,
+        mesh: Mesh,
+        announce: mpsc::Sender<Announcement>,
+    ) -> Self {
+        let Prepared { genesis, member, signer, outbox, restored, .. } = prepared;
+        let Restored { knowledge, position, totals, pending, standing, fills } = restored;
+        let room = (member.import_max, member.export_max);
+        let mut orders = Orders::new(genesis.rules.clone(), config.strategy.clone(), room);
+        for message in &standing {
+            let order = match Transaction::from_bytes(&message.bytes) {
+                Ok(Transaction::Order(envelope)) => envelope.unverified().clone(),
+                _ => continue,
+            };
+            orders.recall(order.period, order.side, order.steps);
+        }
+        for fill in &fills {
+            orders.note_fill(fill);
+        }
+        let rules = interval_rules(&config, &genesis, &*clock);
+        let mut status = report::empty_status(&config, &genesis);
+        status.totals = totals;
+        status.height = position.map_or(0, |position| position.height);
+        Self {
+            meter: IntervalMeter::resume(rules, knowledge.series),
+            forecaster: knowledge.forecaster,
+            delivery: Delivery::resume(pending, Instant::now()),
+            config,
+            clock,
+            genesis,
+            signer,
+            outbox,
+            mesh,
+            announce,
+            orders,
+            status,
+            unsaved: VecDeque::new(),
+            outbox_fails: None,
+            last_read: None,
+            last_power_w: None,
+            intervals_kept: 0,
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        inbox: &mut Inbox,
+        parts: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), AgentError> {
+        let mut ticks = every(TICK);
+        let mut status_ticks = every(STATUS_EVERY);
+        let mut keep_ticks = every(KEEP_EVERY);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                event = inbox.meter_events.recv() => match event {
+                    Some(event) => self.on_meter(event).await,
+                    None => return part_ended("meter reader", shutdown),
+                },
+                event = inbox.mesh_events.recv() => match event {
+                    Some(event) => self.on_mesh(event).await,
+                    None => return part_ended("mesh", shutdown),
+                },
+                followed = inbox.followed.recv() => match followed {
+                    Some(followed) => self.on_followed(followed),
+                    None => return part_ended("chain follower", shutdown),
+                },
+                Some(_) = parts.join_next() => return part_ended("background task", shutdown),
+                _ = ticks.tick() => {
+                    self.save_intervals().await;
+                    self.trade().await;
+                    self.give_up_useless();
+                    self.send_due().await;
+                }
+                _ = status_ticks.tick() => self.write_status().await,
+                _ = keep_ticks.tick() => self.keep_knowledge().await,
+            }
+        }
+    }
+
+    /// Leaves everything on disk, and a last status.
+    async fn leave(&mut self) {
+        self.save_intervals().await;
+        self.keep_knowledge().await;
+        self.write_status().await;
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A part that ends while nobody asked for it is a defect; the rest shuts down in order.
+fn part_ended(part: &'static str, shutdown: &CancellationToken) -> Result<(), AgentError> {
+    if shutdown.is_cancelled() { Ok(()) } else { Err(AgentError::PartEnded(part)) }
+}
+
+/// Whether a message is an order, bid or offer.
+fn is_order(kind: MessageKind) -> bool {
+    kind != MessageKind::Reading
+}

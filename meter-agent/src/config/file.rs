@@ -1,0 +1,250 @@
+//! Reads the configuration file and explains mistakes in it.
+
+use market::decimal::NotADecimal;
+use market::order::{Origin, PARTNERS_MAX};
+use market::price::Price;
+use mesh::Multiaddr;
+use serde::Deserialize;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+use toml::Spanned;
+
+use crate::config::{AgentConfig, ConfigError, MeshSettings, MeterSettings, StrategySettings};
+use crate::profile::Profile;
+use crate::strategy::{OwnerLimits, StrategyKind};
+use crate::toml_text::{TomlError, TomlText};
+
+/// What holds where the file says nothing.
+pub(super) struct Defaults {
+    pub(super) listen: &'static [&'static str],
+    mdns: bool,
+    unit: u8,
+    poll_interval_ms: u64,
+}
+
+pub(super) const DEFAULTS: Defaults =
+    Defaults { listen: &["/ip4/0.0.0.0/tcp/0"], mdns: false, unit: 1, poll_interval_ms: 1_000 };
+
+/// Reading a meter more often than this makes some of them restart (failure 17).
+const POLL_INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentToml {
+    data_dir: PathBuf,
+    genesis: PathBuf,
+    party: Spanned<String>,
+    party_key: PathBuf,
+    metering_point: Option<Spanned<String>>,
+    rated_power_w: Spanned<u32>,
+    mesh: MeshToml,
+    meter: MeterToml,
+    #[serde(default)]
+    strategy: StrategyToml,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeshToml {
+    transport_key: PathBuf,
+    listen: Option<Vec<Spanned<String>>>,
+    bootstrap: Vec<Spanned<String>>,
+    mdns: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeterToml {
+    profile: Spanned<String>,
+    host: Spanned<String>,
+    port: Option<u16>,
+    unit: Option<Spanned<u8>>,
+    poll_interval_ms: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct StrategyToml {
+    kind: Option<KindToml>,
+    sell_floor: Option<Spanned<String>>,
+    buy_cap: Option<Spanned<String>>,
+    #[serde(default)]
+    partners: Vec<Spanned<String>>,
+    offer_origin: Option<OriginToml>,
+    bid_origin: Option<OriginToml>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum KindToml {
+    Truthful,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum OriginToml {
+    Solar,
+    Battery,
+}
+
+/// Reads a configuration; relative paths start at the folder of `path`.
+pub(super) fn read(text: &str, path: &Path) -> Result<AgentConfig, ConfigError> {
+    let text = TomlText::new(path, text);
+    let file: AgentToml = text.parse()?;
+    let reader = Reader { text, folder: path.parent().unwrap_or(Path::new("")) };
+    if *file.rated_power_w.get_ref() == 0 {
+        let problem = "expected a power above 0 W, but found 0";
+        return Err(text.error("rated_power_w", &file.rated_power_w, problem).into());
+    }
+    let metering_point = file.metering_point.as_ref();
+    Ok(AgentConfig {
+        data_dir: reader.folder.join(file.data_dir),
+        genesis: reader.folder.join(file.genesis),
+        party: reader.parse("party", &file.party)?,
+        party_key: reader.folder.join(file.party_key),
+        metering_point: metering_point
+            .map(|point| reader.parse("metering_point", point))
+            .transpose()?,
+        rated_power_w: *file.rated_power_w.get_ref(),
+        mesh: reader.mesh(&file.mesh)?,
+        meter: reader.meter(&file.meter)?,
+        strategy: reader.strategy(&file.strategy)?,
+    })
+}
+
+struct Reader<'a> {
+    text: TomlText<'a>,
+    folder: &'a Path,
+}
+
+impl Reader<'_> {
+    fn parse<T: FromStr<Err: Display>>(
+        &self,
+        key: &str,
+        found: &Spanned<String>,
+    ) -> Result<T, TomlError> {
+        found.get_ref().parse().map_err(|error| self.text.error(key, found, error))
+    }
+
+    fn mesh(&self, mesh: &MeshToml) -> Result<MeshSettings, TomlError> {
+        let addresses = |key: &str, found: &[Spanned<String>]| {
+            found.iter().map(|address| self.address(key, address)).collect::<Result<Vec<_>, _>>()
+        };
+        let listen = match &mesh.listen {
+            Some(listen) => addresses("mesh.listen", listen)?,
+            // Constants; the tests read them all.
+            None => DEFAULTS.listen.iter().filter_map(|text| text.parse().ok()).collect(),
+        };
+        Ok(MeshSettings {
+            transport_key: self.folder.join(&mesh.transport_key),
+            listen,
+            bootstrap: addresses("mesh.bootstrap", &mesh.bootstrap)?,
+            mdns: mesh.mdns.unwrap_or(DEFAULTS.mdns),
+        })
+    }
+
+    fn address(&self, key: &str, found: &Spanned<String>) -> Result<Multiaddr, TomlError> {
+        found.get_ref().parse().map_err(|_| {
+            let problem = format!(
+                "expected an address like /ip4/10.0.0.1/tcp/4001, but found {found:?}",
+                found = found.get_ref()
+            );
+            self.text.error(key, found, problem)
+        })
+    }
+
+    fn meter(&self, meter: &MeterToml) -> Result<MeterSettings, ConfigError> {
+        let profile = self.profile(&meter.profile)?;
+        if meter.host.get_ref().is_empty() {
+            let problem = "expected the meter's name or address, but found nothing";
+            return Err(self.text.error("meter.host", &meter.host, problem).into());
+        }
+        let unit = match &meter.unit {
+            // Unit 0 is the broadcast address.
+            Some(unit) if *unit.get_ref() == 0 => {
+                let problem = "expected 1 to 255, but found 0";
+                return Err(self.text.error("meter.unit", unit, problem).into());
+            }
+            Some(unit) => *unit.get_ref(),
+            None => DEFAULTS.unit,
+        };
+        let poll_interval_ms = match &meter.poll_interval_ms {
+            Some(ms) if !POLL_INTERVAL_MS.contains(ms.get_ref()) => {
+                let (least, most) = (POLL_INTERVAL_MS.start(), POLL_INTERVAL_MS.end());
+                let problem = format!("expected {least} to {most} ms, but found {}", ms.get_ref());
+                return Err(self.text.error("meter.poll_interval_ms", ms, problem).into());
+            }
+            Some(ms) => *ms.get_ref(),
+            None => DEFAULTS.poll_interval_ms,
+        };
+        Ok(MeterSettings {
+            port: meter.port.unwrap_or(profile.port),
+            profile,
+            host: meter.host.get_ref().clone(),
+            unit,
+            poll_interval: Duration::from_millis(poll_interval_ms),
+        })
+    }
+
+    fn profile(&self, name: &Spanned<String>) -> Result<Profile, ConfigError> {
+        if let Some(profile) = Profile::built_in(name.get_ref()) {
+            return Ok(profile?);
+        }
+        if !name.get_ref().ends_with(".toml") {
+            let known: Vec<_> = Profile::names().collect();
+            let problem = format!(
+                "expected one of {}, or a file that ends in .toml, but found {:?}",
+                known.join(", "),
+                name.get_ref()
+            );
+            return Err(self.text.error("meter.profile", name, problem).into());
+        }
+        let path = self.folder.join(name.get_ref());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Profile::from_toml(&text, &path)?),
+            Err(source) => Err(ConfigError::Unreadable { path, source }),
+        }
+    }
+
+    fn strategy(&self, strategy: &StrategyToml) -> Result<StrategySettings, TomlError> {
+        let price = |key: &str, found: &Option<Spanned<String>>| {
+            found.as_ref().map(|text| self.price(key, text)).transpose()
+        };
+        if let Some(extra) = strategy.partners.get(PARTNERS_MAX) {
+            let problem = format!("expected at most {PARTNERS_MAX} partners");
+            return Err(self.text.error("strategy.partners", extra, problem));
+        }
+        let partners = strategy.partners.iter();
+        Ok(StrategySettings {
+            kind: match strategy.kind {
+                Some(KindToml::Truthful) => StrategyKind::Truthful,
+                None => StrategyKind::default(),
+            },
+            limits: OwnerLimits {
+                sell_floor: price("strategy.sell_floor", &strategy.sell_floor)?,
+                buy_cap: price("strategy.buy_cap", &strategy.buy_cap)?,
+            },
+            partners: partners
+                .map(|partner| self.parse("strategy.partners", partner))
+                .collect::<Result<_, _>>()?,
+            offer_origin: strategy.offer_origin.map(OriginToml::origin),
+            bid_origin: strategy.bid_origin.map(OriginToml::origin),
+        })
+    }
+
+    fn price(&self, key: &str, found: &Spanned<String>) -> Result<Price, TomlError> {
+        let price: Result<Price, NotADecimal> = found.get_ref().parse();
+        price.map_err(|error| self.text.error(key, found, error))
+    }
+}
+
+impl OriginToml {
+    fn origin(self) -> Origin {
+        match self {
+            Self::Solar => Origin::Solar,
+            Self::Battery => Origin::Battery,
+        }
+    }
+}

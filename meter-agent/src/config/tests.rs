@@ -1,0 +1,82 @@
+
+use super::file::DEFAULTS;
+use super::*;
+
+const SMALLEST: &str = r#"data_dir = "agent"
+genesis = "/etc/hidamari/genesis.toml"
+party = "00112233445566778899aabbccddeeff"
+party_key = "party.key"
+rated_power_w = 10000
+
+[mesh]
+transport_key = "transport.key"
+bootstrap = ["/ip4/127.0.0.1/tcp/4001"]
+
+[meter]
+profile = "eastron-sdm630"
+host = "127.0.0.1"
+"#;
+
+fn read(text: &str) -> Result<AgentConfig, ConfigError> {
+    AgentConfig::from_toml(text, Path::new("/home/sun/agent.toml"))
+}
+
+fn refused(text: &str) -> TomlError {
+    match read(text) {
+        Err(ConfigError::Toml(error)) => error,
+        other => panic!("expected an error in the file, but found {other:?}"),
+    }
+}
+
+#[test]
+fn the_smallest_file_gets_the_defaults() {
+    let config = read(SMALLEST).unwrap();
+    assert_eq!(config.data_dir, Path::new("/home/sun/agent"));
+    assert_eq!(config.genesis, Path::new("/etc/hidamari/genesis.toml"));
+    assert_eq!((config.meter.port, config.meter.unit), (502, 1));
+    assert_eq!(config.meter.poll_interval, Duration::from_secs(1));
+    assert_eq!(config.mesh.listen.len(), DEFAULTS.listen.len());
+    assert_eq!(config.strategy, StrategySettings::default());
+}
+
+#[test]
+fn every_key_of_the_example_is_read() {
+    let text = format!(
+        "metering_point = \"ffeeddccbbaa99887766554433221100\"\n{SMALLEST}port = 1502\n\
+             unit = 7\n\
+             poll_interval_ms = 250\n\n[strategy]\nkind = \"truthful\"\nsell_floor = \"0.10\"\n\
+             buy_cap = \"0.30\"\npartners = [\"00112233445566778899aabbccddeeff\"]\n\
+             offer_origin = \"battery\"\nbid_origin = \"solar\"\n"
+    );
+    let config = read(&text).unwrap();
+    assert_eq!((config.meter.port, config.meter.unit), (1502, 7));
+    assert_eq!(config.strategy.limits.sell_floor, "0.1".parse().ok());
+    assert_eq!(config.strategy.partners, [config.party]);
+    assert_eq!(config.strategy.offer_origin, Some(Origin::Battery));
+    assert!(config.metering_point.is_some());
+}
+
+#[test]
+fn a_mistake_is_named_with_file_line_and_key() {
+    let cases = [
+        ("rated_power_w = 10000", "rated_power_w = 0", 5, "rated_power_w", "above 0 W"),
+        ("rated_power_w = 10000", "rated_power_w = \"x\"", 5, "rated_power_w", "u32"),
+        ("party_key", "party_keys", 4, "party_keys", "unknown field"),
+        ("00112233445566778899aabbccddeeff", "0011", 3, "party", "32 hexadecimal digits"),
+        ("/ip4/127.0.0.1/tcp/4001", "127.0.0.1:4001", 9, "mesh.bootstrap", "/ip4/"),
+        ("eastron-sdm630", "abacus", 12, "meter.profile", "eastron-sdm630"),
+        ("host = \"127.0.0.1\"", "host = \"\"", 13, "meter.host", "name or address"),
+    ];
+    for (right, wrong, line, key, problem) in cases {
+        let error = refused(&SMALLEST.replacen(right, wrong, 1));
+        assert_eq!((error.line, error.key.as_str()), (line, key), "{error}");
+        assert!(error.problem.contains(problem), "{error}");
+        assert_eq!(error.file, Path::new("/home/sun/agent.toml"));
+    }
+    let error = refused(&SMALLEST.replace("data_dir = \"agent\"\n", ""));
+    assert!(error.problem.contains("data_dir"), "{error}");
+    let error = refused(&format!("{SMALLEST}unit = 0\n"));
+    assert_eq!(error.key, "meter.unit");
+    let error = refused(&format!("{SMALLEST}\n[strategy]\nsell_floor = \"cheap\"\n"));
+    assert_eq!(error.key, "strategy.sell_floor");
+}

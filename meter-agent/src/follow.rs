@@ -1,0 +1,283 @@
+//! Follows the chain: checks certificates, fetches what is missing, and keeps what concerns this
+//! household. Answers never come back to whoever sent an order; they stand in the next block.
+
+use ledger::block::{Block, BlockHash, CommittedBlock, Header, transactions_root};
+use ledger::certificate::CommitCertificate;
+use ledger::follower::{LightFollower, NotFollowed};
+use ledger::genesis::Genesis;
+use ledger::results::{ResultLeaf, ServedBlock, results_root};
+use market::answer::Answer;
+use market::member::PartyId;
+use market::time::Timestamp;
+use mesh::{BlockRequest, Mesh, PeerId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::outbox::{
+    BlockEffects, ChainPosition, Fill, Outbox, OutboxError, OwnTransaction, Totals,
+};
+use crate::signer::sequence_of;
+
+/// How many blocks are asked for at once.
+const BLOCKS_PER_FETCH: u16 = 16;
+/// Without an announcement for this long, a neighbour is asked whether there is more.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+/// How long a neighbour that served something unsound is not asked.
+const SHUN_FOR: Duration = Duration::from_secs(60);
+/// After this many blocks that do not concern the household the height is kept all the same.
+const KEEP_EVERY: u64 = 64;
+
+/// A verified announcement of a committed block.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    pub(crate) header: Header,
+    pub(crate) certificate: CommitCertificate,
+    pub(crate) from: PeerId,
+}
+
+/// What a followed block brought.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) height: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) effects: Option<BlockEffects>,
+    pub(crate) answers: Vec<Answer>,
+    /// All settlements so far, if this block changed them.
+    pub(crate) totals: Option<Totals>,
+}
+
+/// The follower of one household.
+pub(crate) struct Follow {
+    pub(crate) mesh: Mesh,
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) outbox: Outbox,
+    pub(crate) party: PartyId,
+    pub(crate) announcements: mpsc::Receiver<Announcement>,
+    pub(crate) followed: mpsc::Sender<Followed>,
+}
+
+/// Why one fetch did not bring the follower further.
+enum Stopped {
+    /// There is nothing more to fetch now.
+    UpToDate,
+    /// The neighbour served something unsound, or nothing.
+    Peer(PeerId),
+    /// The outbox failed; the block is followed again later.
+    Outbox(OutboxError),
+    /// The validators change: a light follower cannot go on.
+    Validators(NotFollowed),
+    /// Nobody listens any more.
+    Ended,
+}
+
+impl Follow {
+    /// Follows until `shutdown`.
+    pub(crate) async fn run(self, from: Option<ChainPosition>, shutdown: CancellationToken) {
+        let follower = match from {
+            None => LightFollower::at_genesis(&self.genesis),
+            Some(ChainPosition { height, tip }) => {
+                LightFollower::resume(&self.genesis, height, BlockHash::from_bytes(tip))
+            }
+        };
+        let kept_height = follower.height();
+        let following = Following { follow: self, follower, kept_height, shunned: BTreeMap::new() };
+        shutdown.run_until_cancelled_owned(following.run()).await;
+    }
+}
+
+struct Following {
+    follow: Follow,
+    follower: LightFollower,
+    /// The height in the outbox.
+    kept_height: u64,
+    shunned: BTreeMap<PeerId, Instant>,
+}
+
+impl Following {
+    async fn run(mut self) {
+        loop {
+            let heard = tokio::select! {
+                announcement = self.follow.announcements.recv() => match announcement {
+                    Some(announcement) => Some(announcement),
+                    None => return,
+                },
+                () = sleep(ASK_AFTER) => None,
+            };
+            let stopped = match heard {
+                Some(announcement) => self.hear(announcement).await,
+                None => self.catch_up(None).await,
+            };
+            match stopped {
+                Stopped::UpToDate => {}
+                Stopped::Peer(peer) => {
+                    self.shunned.insert(peer, Instant::now() + SHUN_FOR);
+                }
+                Stopped::Outbox(error) => {
+                    tracing::error!(%error, "cannot keep a block; trying again");
+                    // What was followed in memory but not kept is followed again from the disk.
+                    sleep(ASK_AFTER).await;
+                }
+                Stopped::Validators(error) => {
+                    tracing::error!(%error, "cannot follow the chain any further");
+                    sleep(SHUN_FOR).await;
+                }
+                Stopped::Ended => return,
+            }
+        }
+    }
+
+    async fn hear(&mut self, announcement: Announcement) -> Stopped {
+        let Announcement { header, certificate, from } = announcement;
+        if header.height <= self.follower.height() {
+            return Stopped::UpToDate;
+        }
+        // A block in which nothing was said and nothing decided is known by its header.
+        let is_empty = header.transactions_root == transactions_root(&[])
+            && header.results_root == results_root(&[]);
+        if is_empty && header.height == self.follower.height().saturating_add(1) {
+            let block = Block { header, transactions: Vec::new() };
+            let committed = CommittedBlock { block, certificate };
+            let served = ServedBlock { committed, results: Some(Vec::new()) };
+            return match self.take(&served, from).await {
+                Ok(()) => Stopped::UpToDate,
+                Err(stopped) => stopped,
+            };
+        }
+        self.catch_up(Some(from)).await
+    }
+
+    /// Fetches until a neighbour has nothing more.
+    async fn catch_up(&mut self, preferred: Option<PeerId>) -> Stopped {
+        loop {
+            let Some(peer) = self.choose(preferred) else { return Stopped::UpToDate };
+            let request = BlockRequest {
+                from_height: self.follower.height().saturating_add(1),
+                count_max: BLOCKS_PER_FETCH,
+                with_results: true,
+            };
+            let response = match self.follow.mesh.fetch(peer, request).await {
+                Ok(response) => response,
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "a neighbour did not serve blocks");
+                    return Stopped::Peer(peer);
+                }
+            };
+            if response.blocks.is_empty() {
+                return Stopped::UpToDate;
+            }
+            for bytes in &response.blocks {
+                let Ok(served) = borsh::from_slice::<ServedBlock>(bytes) else {
+                    tracing::warn!(%peer, "a neighbour served bytes that are no block");
+                    return Stopped::Peer(peer);
+                };
+                if let Err(stopped) = self.take(&served, peer).await {
+                    return stopped;
+                }
+            }
+            if response.tip_height <= self.follower.height() {
+                return Stopped::UpToDate;
+            }
+        }
+    }
+
+    /// A neighbour that serves blocks: the preferred one, or another, in turns.
+    fn choose(&mut self, preferred: Option<PeerId>) -> Option<PeerId> {
+        let now = Instant::now();
+        self.shunned.retain(|_, until| *until > now);
+        let peers = self.follow.mesh.peers();
+        let mut serving = peers
+            .iter()
+            .filter(|status| status.serves_blocks && !self.shunned.contains_key(&status.peer))
+            .map(|status| status.peer);
+        if let Some(preferred) = preferred
+            && serving.clone().any(|peer| peer == preferred)
+        {
+            return Some(preferred);
+        }
+        let count = serving.clone().count();
+        let turn = usize::try_from(self.follower.height()).unwrap_or_default();
+        serving.nth(turn.checked_rem(count)?)
+    }
+
+    /// Verifies the next block and keeps what concerns the household.
+    async fn take(&mut self, served: &ServedBlock, peer: PeerId) -> Result<(), Stopped> {
+        let before = self.follower.clone();
+        if served.results.is_none() {
+            tracing::warn!(%peer, "a neighbour served a block without its results");
+            return Err(Stopped::Peer(peer));
+        }
+        let (block, leaves) = match self.follower.follow(served) {
+            Ok(followed) => followed,
+            Err(error @ NotFollowed::UnknownValidators(_)) => {
+                return Err(Stopped::Validators(error));
+            }
+            Err(error) => {
+                tracing::warn!(%peer, %error, "a neighbour served a block that does not hold");
+                return Err(Stopped::Peer(peer));
+            }
+        };
+        let position =
+            ChainPosition { height: self.follower.height(), tip: *self.follower.tip().as_bytes() };
+        let (effects, answers) = concerning(self.follow.party, block, leaves, position);
+        let concerns =
+            !(effects.own.is_empty() && effects.fills.is_empty() && effects.settled.is_empty());
+        let due = position.height.saturating_sub(self.kept_height) >= KEEP_EVERY;
+        let mut totals = None;
+        if concerns || due {
+            let tariffs = &self.follow.genesis.rules.tariffs;
+            match self.follow.outbox.keep_block(&effects, tariffs).await {
+                Ok(kept) => totals = Some(kept).filter(|_| !effects.settled.is_empty()),
+                Err(error) => {
+                    self.follower = before;
+                    return Err(Stopped::Outbox(error));
+                }
+            }
+            self.kept_height = position.height;
+        }
+        let followed = Followed {
+            height: position.height,
+            time: block.header.time,
+            effects: concerns.then_some(effects),
+            answers,
+            totals,
+        };
+        self.follow.followed.send(followed).await.map_err(|_| Stopped::Ended)
+    }
+}
+
+/// What a block means to one party.
+fn concerning(
+    party: PartyId,
+    block: &Block,
+    leaves: &[ResultLeaf],
+    position: ChainPosition,
+) -> (BlockEffects, Vec<Answer>) {
+    let own = block.transactions.iter().filter_map(|transaction| {
+        let (key, author, sequence) = sequence_of(transaction);
+        (author == party).then(|| OwnTransaction { hash: transaction.hash(), key, sequence })
+    });
+    let mut effects =
+        BlockEffects { position, own: own.collect(), fills: Vec::new(), settled: Vec::new() };
+    let mut answers = Vec::new();
+    for leaf in leaves.iter().filter(|leaf| leaf.concerns(&party)) {
+        match leaf {
+            ResultLeaf::Answer(answer) => {
+                effects.fills.push(Fill {
+                    period: answer.period,
+                    side: answer.side,
+                    gate: answer.gate.0,
+                    filled_wh: answer.filled.wh(),
+                });
+                answers.push(answer.clone());
+            }
+            ResultLeaf::Settled(settled) => effects.settled.push(*settled),
+            // A trade is told by its answer, a posting by its settlement.
+            ResultLeaf::Trade(_) | ResultLeaf::Posting(_) | ResultLeaf::Clearing(_) => {}
+        }
+    }
+    (effects, answers)
+}

@@ -1,0 +1,120 @@
+//! Everything that is checked before an agent starts.
+
+use ledger::genesis::{self, Genesis};
+use market::keys::SigningKey;
+use market::member::Member;
+use market::time::{Clock, Timestamp};
+use mesh::{MeshConfig, TransportKey, key_file};
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+use crate::config::AgentConfig;
+use crate::error::AgentError;
+use crate::interval::{GAP_MAX_MS, IntervalRules};
+use crate::outbox::{Outbox, OutboxError, Restored};
+use crate::signer::Signer;
+
+/// What a checked configuration gives.
+pub(crate) struct Prepared {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) member: Member,
+    pub(crate) signer: Signer,
+    pub(crate) mesh: MeshConfig,
+    pub(crate) outbox: Outbox,
+    pub(crate) restored: Restored,
+}
+
+/// Reads and checks what the configuration names, and opens the outbox. The data directory belongs
+/// to this process as long as the file is held.
+pub(crate) async fn prepare(
+    config: &AgentConfig,
+    now: Timestamp,
+) -> Result<(Prepared, File), AgentError> {
+    let genesis = read_genesis(&config.genesis)?;
+    let party = config.party;
+    let member = genesis.members.get(&party).cloned();
+    let member =
+        member.ok_or_else(|| AgentError::NotAMember { party, community: genesis.name.clone() })?;
+    if let Some(configured) = config.metering_point.filter(|p| *p != member.metering_point) {
+        let registered = member.metering_point;
+        return Err(AgentError::ForeignMeteringPoint { configured, registered });
+    }
+    let seed = Zeroizing::new(key_file::read(&config.party_key)?);
+    let key = SigningKey::from_seed(&seed);
+    if key.public() != member.key {
+        return Err(AgentError::ForeignKey { path: config.party_key.clone(), party });
+    }
+    let chain = genesis.chain_id();
+    let mesh = MeshConfig {
+        transport_key: TransportKey::from_seed(key_file::read(&config.mesh.transport_key)?),
+        chain_id: *chain.as_bytes(),
+        listen: config.mesh.listen.clone(),
+        bootstrap: config.mesh.bootstrap.clone(),
+        mdns: config.mesh.mdns,
+        serve_blocks: false,
+    };
+    let lock = lock_data_dir(&config.data_dir)?;
+    let period_length = genesis.rules.period_length;
+    let opened = Outbox::open(&config.data_dir, chain, party, period_length, now).await;
+    let (outbox, restored) = opened.map_err(|error| match error {
+        OutboxError::Foreign { party, chain } => AgentError::ForeignDataDir {
+            path: config.data_dir.clone(),
+            found_party: party,
+            found_chain: chain,
+        },
+        other => AgentError::Outbox(other),
+    })?;
+    let signer = Signer::new(key, chain, party, &member);
+    let genesis = Arc::new(genesis);
+    Ok((Prepared { genesis, member, signer, mesh, outbox, restored }, lock))
+}
+
+/// What the interval machine has to know.
+pub(crate) fn interval_rules(
+    config: &AgentConfig,
+    genesis: &Genesis,
+    clock: &dyn Clock,
+) -> IntervalRules {
+    let profile = &config.meter.profile;
+    IntervalRules {
+        period_length: genesis.rules.period_length,
+        rated_power_w: config.rated_power_w,
+        gap_max_ms: gap_max_ms(config, clock),
+        step_wh: profile.step_wh(),
+        rollovers_wh: profile.rollovers_wh(),
+    }
+}
+
+/// Twice the poll interval in market time, at least a minute: on a scaled clock a poll every second
+/// may well be a minute of market time.
+pub(crate) fn gap_max_ms(config: &AgentConfig, clock: &dyn Clock) -> i64 {
+    const HOUR_MS: i64 = 3_600_000;
+    let real_hour = clock.real_time_until(clock.now().plus_millis(HOUR_MS)).as_secs_f64();
+    let speed = if real_hour > 0.0 { 3_600.0 / real_hour } else { 1.0 };
+    // A tenth of leeway: polls never come exactly on time.
+    let polls_ms = 2.2 * speed * config.meter.poll_interval.as_secs_f64() * 1_000.0;
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to a day")]
+    let polls_ms = polls_ms.clamp(0.0, 86_400_000.0) as i64;
+    polls_ms.max(GAP_MAX_MS)
+}
+
+fn read_genesis(path: &Path) -> Result<Genesis, AgentError> {
+    let unusable = |problem: String| AgentError::Genesis { path: path.to_owned(), problem };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    genesis::read(&text).map_err(|error| unusable(error.to_string()))
+}
+
+/// Makes the directory and takes it for this process alone.
+fn lock_data_dir(path: &Path) -> Result<File, AgentError> {
+    let failed = |source: io::Error| AgentError::DataDir { path: path.to_owned(), source };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    let lock = File::create(path.join("agent.lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(AgentError::DataDirInUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

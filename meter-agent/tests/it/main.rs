@@ -1,0 +1,8 @@
+//! The agent against hostile meters, its outbox across restarts, and whole agents on a real mesh.
+
+mod agent;
+mod hostile_meter;
+mod meter;
+mod node;
+mod outbox;
+mod world;
