@@ -121,6 +121,11 @@ CREATE TABLE settlements (
 );
 CREATE INDEX settlements_by_party ON settlements (party, period_start_ms);
 
+-- The delivery periods of which something has been settled.
+CREATE TABLE settled_periods (
+    period_start_ms BIGINT PRIMARY KEY NOT NULL
+);
+
 CREATE TABLE postings (
     number BIGINT PRIMARY KEY NOT NULL,
     height BIGINT NOT NULL,

@@ -74,9 +74,8 @@ pub async fn run(
         ended
     };
     let following = catch_up(dashboard.chain, mesh, announced, stop.clone());
-    let telling = tell_status(Arc::clone(&site), stop.clone());
-    let serving = serve(listener, api::router(&site), Arc::clone(&site), stop.clone());
-    let (heard, (), (), ()) = tokio::join!(hearing, following, telling, serving);
+    let serving = serve_site(Arc::clone(&site), listener, stop.clone());
+    let (heard, (), ()) = tokio::join!(hearing, following, serving);
     drop(ending);
     site.model.close().await;
     Ok(heard?)
@@ -128,12 +127,14 @@ impl Dashboard {
         self.chain.follow(committed, Telling::Aloud).await
     }
 
-    /// Serves the API and the page until shutdown.
-    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
-        let site = self.chain.site();
-        let telling = tell_status(Arc::clone(site), shutdown.clone());
-        let serving = serve(listener, api::router(site), Arc::clone(site), shutdown);
-        tokio::join!(telling, serving);
+    /// Serves the API and the page until shutdown. The future is its own: blocks can be followed
+    /// while it runs.
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        serve_site(Arc::clone(self.chain.site()), listener, shutdown)
     }
 
     /// Closes the read model.
@@ -149,6 +150,12 @@ fn read_genesis(config: &DashboardConfig) -> Result<(Genesis, String), WebError>
     let genesis = ledger::genesis::read(&text)
         .map_err(|error| WebError::Genesis { path: path.clone(), error })?;
     Ok((genesis, text))
+}
+
+async fn serve_site(site: Arc<Site>, listener: TcpListener, shutdown: CancellationToken) {
+    let telling = tell_status(Arc::clone(&site), shutdown.clone());
+    let serving = serve(listener, api::router(&site), Arc::clone(&site), shutdown);
+    tokio::join!(telling, serving);
 }
 
 /// Tells listeners the status when it changes, and every now and then.

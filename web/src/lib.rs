@@ -39,6 +39,12 @@ mod site;
 mod status;
 mod words;
 
+// The chain that the integration tests make, for unit tests of what is private.
+#[cfg(test)]
+#[path = "../tests/it/community.rs"]
+#[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
+mod test_community;
+
 pub use crate::api::openapi_json;
 pub use crate::chain::FollowError;
 pub use crate::config::{ConfigError, DashboardConfig, HouseholdPages, MeshSection};

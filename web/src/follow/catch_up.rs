@@ -100,6 +100,7 @@ impl Fetcher {
 
     /// Asks neighbours until one has something new; if nothing is announced, only one.
     async fn round(&mut self) -> Asked {
+        self.chain.site().live.set_peers_count(self.mesh.peers().len());
         let now = Instant::now();
         self.avoided.retain(|_, until| *until > now);
         self.turn = self.turn.wrapping_add(1);

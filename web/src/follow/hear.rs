@@ -1,5 +1,6 @@
-//! Hearing block announcements. An announcement carries its certificate, so it proves how far the
-//! chain has come, whoever sends it.
+//! Hearing the mesh. A block announcement carries its certificate, so it proves how far the chain
+//! has come, whoever sends it. Orders and readings are nothing to the dashboard, but it stands
+//! between members and passes on what holds.
 
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use ledger::block::Header;
 use ledger::certificate::CommitCertificate;
 use ledger::follower::check_commit;
 use ledger::state::State;
+use ledger::transaction::Transaction;
+use market::time::Timestamp;
 use mesh::{Mesh, MeshError, MeshEvent, MeshEvents, PeerId, Topic, Verdict};
 use tokio::sync::watch;
 
@@ -35,7 +38,8 @@ pub(crate) async fn hear(
         match event {
             MeshEvent::Message { topic: Topic::Blocks, payload, from, ticket } => {
                 let tip = site.live.tip().state;
-                let (verdict, height) = judge(&payload, &tip, site.live.proven_height());
+                let (verdict, height) =
+                    judge_announcement(&payload, &tip, site.live.proven_height());
                 if let Some(height) = height {
                     site.live.prove_height(height);
                     announced.send_replace(Announced { height, from: Some(from) });
@@ -46,8 +50,10 @@ pub(crate) async fn hear(
                 }
                 mesh.judge(ticket, verdict);
             }
-            // Orders and readings are the validators' to judge: here they go no further.
-            MeshEvent::Message { ticket, .. } => mesh.judge(ticket, Verdict::Ignore),
+            MeshEvent::Message { topic, payload, ticket, .. } => {
+                let tip = site.live.tip().state;
+                mesh.judge(ticket, judge_transaction(topic, &payload, &tip, site.now()));
+            }
             // The dashboard says that it serves no blocks; who asks all the same is told at once.
             MeshEvent::BlocksRequested { ticket, .. } => drop(ticket),
             MeshEvent::PeerJoined { .. }
@@ -59,7 +65,7 @@ pub(crate) async fn hear(
 }
 
 /// The verdict on an announcement, and the height it proves if that is news.
-fn judge(payload: &[u8], tip: &State, proven_height: u64) -> (Verdict, Option<u64>) {
+fn judge_announcement(payload: &[u8], tip: &State, proven_height: u64) -> (Verdict, Option<u64>) {
     let decoded: Result<(Header, CommitCertificate), _> = borsh::from_slice(payload);
     let Ok((header, certificate)) = decoded else { return (Verdict::Reject, None) };
     if header.chain != *tip.chain() {
@@ -71,5 +77,70 @@ fn judge(payload: &[u8], tip: &State, proven_height: u64) -> (Verdict, Option<u6
     match check_commit(&header, &certificate, tip.validators()) {
         Ok(()) => (Verdict::Accept, Some(header.height)),
         Err(_) => (Verdict::Reject, None),
+    }
+}
+
+/// The verdict on an order or a reading, as a block made now would judge it.
+fn judge_transaction(topic: Topic, payload: &[u8], tip: &State, now: Timestamp) -> Verdict {
+    let transaction = match (topic, Transaction::from_bytes(payload)) {
+        (Topic::Orders, Ok(order @ Transaction::Order(_))) => order,
+        (Topic::Readings, Ok(reading @ Transaction::Reading(_))) => reading,
+        _ => return Verdict::Reject,
+    };
+    match tip.admit(&transaction, now) {
+        Ok(()) => Verdict::Accept,
+        Err(rejection) if rejection.is_everywhere() => Verdict::Reject,
+        Err(_) => Verdict::Ignore,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_community::Community;
+
+    #[test]
+    fn an_announcement_proves_its_height_or_costs_its_sender() {
+        let community = Community::after_blocks(5);
+        let tip = &community.executed[2].state;
+        let announced = |index: usize, change: &dyn Fn(&mut Header, &mut CommitCertificate)| {
+            let committed = community.blocks[index].clone();
+            let (mut header, mut certificate) = (committed.block.header, committed.certificate);
+            change(&mut header, &mut certificate);
+            borsh::to_vec(&(header, certificate)).unwrap()
+        };
+        let judge = |payload: &[u8], proven| judge_announcement(payload, tip, proven);
+        let as_made = |index| announced(index, &|_, _| {});
+        assert_eq!(judge(&as_made(4), 0), (Verdict::Accept, Some(5)));
+        assert_eq!(judge(&as_made(4), 5), (Verdict::Ignore, None), "heard before");
+        assert_eq!(judge(&as_made(2), 0), (Verdict::Ignore, None), "followed before");
+        let spoilt = [
+            b"junk".to_vec(),
+            as_made(4)[..100].to_vec(),
+            announced(4, &|header, _| header.height = 9),
+            announced(4, &|_, certificate| certificate.signatures.truncate(2)),
+            announced(4, &|header, _| header.chain = market::keys::ChainId::from_bytes([1; 32])),
+        ];
+        for payload in spoilt {
+            assert_eq!(judge(&payload, 0), (Verdict::Reject, None));
+        }
+    }
+
+    #[test]
+    fn orders_and_readings_are_passed_on_if_a_block_could_hold_them() {
+        let community = Community::after_blocks(4);
+        let order = community.blocks[3].block.transactions[0].clone();
+        let bytes = order.to_bytes();
+        let (before, after) = (&community.executed[2].state, &community.executed[3].state);
+        let at = before.time();
+        assert_eq!(judge_transaction(Topic::Orders, &bytes, before, at), Verdict::Accept);
+        assert_eq!(judge_transaction(Topic::Orders, &bytes, after, at), Verdict::Ignore);
+        assert_eq!(judge_transaction(Topic::Readings, &bytes, before, at), Verdict::Reject);
+        let late = at.plus_millis(86_400_000);
+        assert_eq!(judge_transaction(Topic::Orders, &bytes, before, late), Verdict::Ignore);
+        let mut forged = bytes.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert_eq!(judge_transaction(Topic::Orders, &forged, before, at), Verdict::Reject);
+        assert_eq!(judge_transaction(Topic::Orders, b"junk", before, at), Verdict::Reject);
     }
 }

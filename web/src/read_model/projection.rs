@@ -141,3 +141,60 @@ fn reading(transaction: &Transaction) -> Option<IntervalReading> {
         Transaction::Order(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_community::Community;
+
+    fn projected(community: &Community) -> Vec<BlockRows> {
+        let blocks = community.executed.iter().zip(&community.blocks);
+        blocks.map(|(executed, block)| project(executed, &block.certificate).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_result_becomes_exactly_one_row_at_its_place() {
+        let community = Community::after_blocks(60);
+        for (rows, executed) in projected(&community).iter().zip(&community.executed) {
+            let leaves = executed.results.leaves();
+            assert_eq!(rows.results, leaves);
+            let mut places = Vec::new();
+            for row in &rows.clearings {
+                assert_eq!(leaves[row.index], ResultLeaf::Clearing(row.summary));
+                places.push(row.index);
+            }
+            for (index, trade) in &rows.trades {
+                assert_eq!(leaves[*index], ResultLeaf::Trade(trade.clone()));
+                places.push(*index);
+            }
+            for (index, answer) in &rows.answers {
+                assert_eq!(leaves[*index], ResultLeaf::Answer(answer.clone()));
+                places.push(*index);
+            }
+            for row in &rows.settlements {
+                assert_eq!(leaves[row.index], ResultLeaf::Settled(row.settled));
+                places.push(row.index);
+            }
+            for (index, posting) in &rows.postings {
+                assert_eq!(leaves[*index], ResultLeaf::Posting(*posting));
+                places.push(*index);
+            }
+            places.sort_unstable();
+            assert_eq!(places, (0..leaves.len()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn it_is_pure_and_takes_every_reading_and_every_declared_origin() {
+        let community = Community::after_blocks(60);
+        let (once, again) = (projected(&community), projected(&community));
+        assert_eq!(once, again);
+        let readings: usize = once.iter().map(|rows| rows.readings.len()).sum();
+        let sent = community.blocks.iter().flat_map(|block| &block.block.transactions);
+        let sent = sent.filter(|transaction| matches!(transaction, Transaction::Reading(_)));
+        assert_eq!(readings, sent.count());
+        assert!(readings > 0);
+        let origins: Vec<_> = once.iter().flat_map(|rows| rows.origins.values()).collect();
+        assert!(origins.contains(&&Origin::Solar) && origins.contains(&&Origin::Battery));
+    }
+}

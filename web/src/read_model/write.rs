@@ -242,6 +242,13 @@ async fn write_settlement(
     .bind(row.net_grid_only.micros())
     .execute(&mut **tx)
     .await?;
+    sqlx::query(
+        "INSERT INTO settled_periods (period_start_ms) VALUES ($1) \
+         ON CONFLICT (period_start_ms) DO NOTHING",
+    )
+    .bind(row.settled.period.start().as_millis())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

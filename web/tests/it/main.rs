@@ -1,5 +1,13 @@
 //! The dashboard over a real chain: what every route says, what none may say, and what survives.
 
-#[allow(dead_code)]
+mod closed;
 mod community;
+mod events;
+mod hostile;
+mod households;
+mod ledger_pages;
+mod market_pages;
+mod network;
 mod openapi;
+mod restart;
+mod stage;

@@ -54,6 +54,8 @@ pub(crate) struct Now {
     /// How many trades that was.
     #[schema(required)]
     trades_today_count: Option<u64>,
+    /// How many delivery periods have been both cleared and settled since genesis.
+    settled_periods_count: u64,
 }
 
 /// Energy from one place to another.
@@ -143,5 +145,6 @@ pub(crate) async fn now(State(site): State<Arc<Site>>) -> Result<Json<Now>, Prob
         energy_today_wh: Some(day.traded.wh()),
         saved_today: Some(money(day.saved)),
         trades_today_count: Some(day.trades_count),
+        settled_periods_count: site.model.settled_periods_count().await?,
     }))
 }

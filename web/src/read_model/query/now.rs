@@ -36,9 +36,18 @@ pub(crate) struct DayTotals {
 impl ReadModel {
     /// The latest settled delivery period.
     pub(crate) async fn last_settled(&self) -> Result<Option<DeliveryPeriod>, StoreError> {
-        let query = "SELECT period_start_ms FROM settlements ORDER BY period_start_ms DESC LIMIT 1";
+        let query =
+            "SELECT period_start_ms FROM settled_periods ORDER BY period_start_ms DESC LIMIT 1";
         let row = sqlx::query(query).fetch_optional(&self.pool).await?;
         row.map(|row| self.period(&row)).transpose()
+    }
+
+    /// How many delivery periods have been both cleared and settled, over all time.
+    pub(crate) async fn settled_periods_count(&self) -> Result<u64, StoreError> {
+        let query = "SELECT COUNT(*) AS periods_count FROM settled_periods WHERE EXISTS \
+                     (SELECT 1 FROM clearings c \
+                     WHERE c.period_start_ms = settled_periods.period_start_ms)";
+        count(&sqlx::query(query).fetch_one(&self.pool).await?, "periods_count")
     }
 
     /// All households in a settled delivery period, by party.
@@ -70,7 +79,7 @@ impl ReadModel {
             "SELECT COUNT(*) AS trades_count, \
              CAST(COALESCE(SUM(energy_wh), 0) AS BIGINT) AS energy_wh FROM trades \
              WHERE period_start_ms >= $1 AND period_start_ms < $2 AND EXISTS \
-             (SELECT 1 FROM settlements s WHERE s.period_start_ms = trades.period_start_ms)",
+             (SELECT 1 FROM settled_periods s WHERE s.period_start_ms = trades.period_start_ms)",
         )
         .bind(day.start.as_millis())
         .bind(day.end.as_millis())
