@@ -1,2 +1,96 @@
-//! The one binary.
-fn main() {}
+//! `hidamari`: a peer-to-peer energy market for a neighbourhood, as one program.
+//!
+//! This file parses the command line, loads what it names, and calls one crate's `run`.
+
+mod cli;
+mod clock;
+mod failure;
+mod log;
+mod process;
+mod verify;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use market::time::Clock;
+use tokio::net::TcpListener;
+
+use cli::{Cli, Command, Demo, Role, Simulate, Verify};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(demo) => process::block_on(process::Size::Medium, play(demo)),
+        Command::Node(role) => process::block_on(process::Size::Medium, node(role)),
+        Command::Agent(role) => process::block_on(process::Size::Small, agent(role)),
+        Command::Dashboard(dashboard) => {
+            process::block_on(process::Size::Medium, dashboard_page(dashboard))
+        }
+        Command::Simulate(Simulate::Meter(meter)) => {
+            process::block_on(process::Size::Small, simulate_meter(meter))
+        }
+        Command::Verify(Verify::Receipt(receipt)) => verify::receipt(&receipt),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}
+
+async fn play(demo: Demo) -> Result<ExitCode, Failure> {
+    let shutdown = process::shutdown(false);
+    if demo.headless {
+        log::start(&demo.log, "warn");
+    }
+    let program = std::env::current_exe().map_err(Failure::start)?;
+    let outcome = simulators::demo::run(demo.into_options(program), shutdown).await;
+    Ok(process::tell_outcome(&outcome.map_err(Failure::start)?))
+}
+
+async fn node(role: Role) -> Result<ExitCode, Failure> {
+    log::start(&role.log, "info");
+    let clock = clock::choose(role.clock.as_deref())?;
+    let config = ledger_node::config::NodeConfig::load(&role.config).map_err(Failure::start)?;
+    clock::check_against_genesis(clock.now(), config.genesis.starts_at)?;
+    let listener = bind(&config.http_listen).await?;
+    let shutdown = process::shutdown(role.exit_with_parent);
+    ledger_node::node::run(config, listener, clock, shutdown).await.map_err(Failure::start)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn agent(role: Role) -> Result<ExitCode, Failure> {
+    log::start(&role.log, "info");
+    let clock = clock::choose(role.clock.as_deref())?;
+    let config = meter_agent::AgentConfig::load(&role.config).map_err(Failure::start)?;
+    let shutdown = process::shutdown(role.exit_with_parent);
+    meter_agent::run(config, clock, shutdown).await.map_err(Failure::start)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dashboard_page(dashboard: cli::Dashboard) -> Result<ExitCode, Failure> {
+    let role = dashboard.role;
+    log::start(&role.log, "info");
+    let clock = clock::choose(role.clock.as_deref())?;
+    let config = web::DashboardConfig::read(&role.config).map_err(Failure::start)?;
+    let listener = bind(&dashboard.listen).await?;
+    let shutdown = process::shutdown(role.exit_with_parent);
+    web::run(config, listener, clock, shutdown).await.map_err(Failure::start)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn simulate_meter(meter: cli::SimulatedMeter) -> Result<ExitCode, Failure> {
+    log::start(&meter.log, "info");
+    let clock: Arc<dyn Clock> = clock::choose(meter.clock.as_deref())?;
+    let listener = bind(&meter.tcp).await?;
+    let shutdown = process::shutdown(false);
+    let run =
+        simulators::simulated_meter::run_meter(meter.into_config(), listener, clock, shutdown);
+    run.await.map_err(Failure::start)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bind(address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::address(address, &error))
+}

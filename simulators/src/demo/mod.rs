@@ -232,6 +232,7 @@ impl Play {
                     self.seen = watcher.look(supervisor.health()).await;
                     let now = clock.now();
                     home.keep_clock(now)?;
+                    home.keep_processes(&self.seen)?;
                     self.highlights.note(&self.seen, self.started_at);
                     self.view.show(&self.seen, now, self.started_at.elapsed())?;
                     let settled = self.seen.dashboard.settled_periods;
@@ -279,6 +280,15 @@ impl Home {
     fn keep_clock(&self, now: Timestamp) -> Result<(), DemoError> {
         let (path, new) = (self.clock_file(), self.dir.join("market-time.new"));
         std::fs::write(&new, format!("{}\n", now.as_millis())).map_err(DemoError::file(&new))?;
+        std::fs::rename(&new, &path).map_err(DemoError::file(&path))
+    }
+
+    /// Who runs under which process id, for whoever wants to look closer, or to be unkind.
+    fn keep_processes(&self, seen: &Seen) -> Result<(), DemoError> {
+        let health: Vec<_> = seen.processes.iter().map(|(health, _)| health).collect();
+        let (path, new) = (self.dir.join("processes.json"), self.dir.join("processes.new"));
+        let text = serde_json::to_string_pretty(&health).map_err(DemoError::founding)?;
+        std::fs::write(&new, text).map_err(DemoError::file(&new))?;
         std::fs::rename(&new, &path).map_err(DemoError::file(&path))
     }
 

@@ -76,15 +76,15 @@ pub struct PeriodFound {
     pub volume_wh: i64,
 }
 
-/// A distribution of times.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// Times from signing to being seen in a block, as the agents measured them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Latency {
     /// How many were measured.
-    pub count: usize,
-    /// Half were faster.
-    pub median_ms: f64,
-    /// 99 of 100 were faster.
-    pub p99_ms: f64,
+    pub count: u64,
+    /// The median household's median.
+    pub median_ms: u64,
+    /// The worst household's 99th percentile.
+    pub p99_ms: u64,
 }
 
 /// What the processes of one role used.
@@ -105,7 +105,7 @@ pub struct ResourcesFound {
 pub(super) struct Highlights {
     first_cleared_after_s: Option<f64>,
     resources: BTreeMap<&'static str, ResourcesFound>,
-    latencies_ms: BTreeMap<usize, Vec<f64>>,
+    latencies: BTreeMap<usize, Latency>,
     restarts: u32,
 }
 
@@ -136,20 +136,31 @@ impl Highlights {
             found.cpu_cores += in_thousands(resources.cpu_ms) / running_s.max(0.001);
         }
         for (index, status) in seen.agents.iter().enumerate() {
-            let latencies = status.as_ref().and_then(|status| status["latencies_ms"].as_array());
-            if let Some(latencies) = latencies {
-                let latencies = latencies.iter().filter_map(Value::as_f64).collect();
-                self.latencies_ms.insert(index, latencies);
+            if let Some(latency) = status.as_ref().and_then(latency) {
+                self.latencies.insert(index, latency);
             }
         }
     }
 
     fn latency(&self) -> Option<Latency> {
-        let mut all: Vec<f64> = self.latencies_ms.values().flatten().copied().collect();
-        all.sort_by(f64::total_cmp);
-        let at = |percent: usize| all.get((all.len().saturating_sub(1)) * percent / 100).copied();
-        Some(Latency { count: all.len(), median_ms: at(50)?, p99_ms: at(99)? })
+        let mut medians: Vec<u64> = self.latencies.values().map(|it| it.median_ms).collect();
+        medians.sort_unstable();
+        Some(Latency {
+            count: self.latencies.values().map(|it| it.count).sum(),
+            median_ms: *medians.get(medians.len() / 2)?,
+            p99_ms: self.latencies.values().map(|it| it.p99_ms).max()?,
+        })
     }
+}
+
+/// What an agent's status file says about its latencies; `None` before the first.
+fn latency(status: &Value) -> Option<Latency> {
+    let figure = |name: &str| status["latency"][name].as_u64();
+    Some(Latency {
+        count: figure("count").filter(|count| *count > 0)?,
+        median_ms: figure("median_ms")?,
+        p99_ms: figure("p99_ms")?,
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]

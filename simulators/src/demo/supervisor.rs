@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 use tokio::process::{Child, Command};
 
 use crate::demo::DemoError;
@@ -19,7 +20,8 @@ const RESTART_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duratio
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// What a process does in the neighbourhood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Takes part in consensus.
     Validator,
@@ -41,7 +43,7 @@ pub(super) struct Recipe {
 }
 
 /// How a process is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProcessHealth {
     /// Its name, as in the data directory.
     pub name: String,

@@ -95,12 +95,12 @@ impl Watcher {
             state: text(&status["state"]),
             words: text(&status["detail"]["en"]),
             height: status["height"].as_u64().unwrap_or_default(),
-            settled_periods: status["settled_periods_count"].as_u64().unwrap_or_default(),
             ..DashboardSeen::default()
         };
         if let Some(now) = self.page(&format!("{base}/now")).await {
             seen.traded_today_wh = now["energy_today_wh"].as_i64().unwrap_or_default();
             seen.saved_today = text(&now["saved_today"]);
+            seen.settled_periods = now["settled_periods_count"].as_u64().unwrap_or_default();
         }
         if let Some(auction) = self.page(&format!("{base}/auctions/latest")).await {
             seen.last_price = auction["price"].as_str().map(str::to_owned);

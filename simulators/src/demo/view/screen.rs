@@ -168,7 +168,14 @@ fn draw_processes(frame: &mut Frame, area: Rect, seen: &Seen) {
     frame.render_widget(table, area);
 }
 
+/// What an agent has to say: its meter, its power, and what became of its last order.
 fn agent_words(status: Option<&serde_json::Value>) -> String {
     let Some(status) = status else { return "starting".to_owned() };
-    status["words"].as_str().unwrap_or("running").to_owned()
+    let meter = &status["meter"];
+    let power = match meter["power_w"].as_i64() {
+        Some(watts) if watts < 0 => format!("feeds in {:>5} W", watts.unsigned_abs()),
+        Some(watts) => format!("draws    {watts:>5} W"),
+        None => format!("meter {}", meter["state"].as_str().unwrap_or("unknown")),
+    };
+    format!("{power}  {}", status["last_answer"].as_str().unwrap_or_default())
 }

@@ -1,0 +1,202 @@
+//! The command line. Every option is also an environment variable.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use simulators::demo::DemoOptions;
+use simulators::simulated_meter::SimulatedMeterConfig;
+
+/// A peer-to-peer energy market for a neighbourhood
+///
+/// Households sell surplus solar to each other in an auction that every validator recomputes;
+/// readings, trades and settlement live on a ledger that everybody concerned can check.
+#[derive(Debug, Parser)]
+#[command(name = "hidamari", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program can be.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A whole neighbourhood on this machine, against simulated meters, with the dashboard
+    Demo(Demo),
+    /// A validator: takes part in consensus and keeps the ledger
+    Node(Role),
+    /// A household's agent: reads the meter, trades, signs
+    Agent(Role),
+    /// The dashboard, on its own verifying follower
+    Dashboard(Dashboard),
+    /// Simulated devices
+    #[command(subcommand)]
+    Simulate(Simulate),
+    /// Check offline what somebody claims, trusting only the genesis
+    #[command(subcommand)]
+    Verify(Verify),
+}
+
+/// `hidamari demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many households; 7 of 12 have solar power, 2 of 12 a battery as well
+    #[arg(long, env = "HIDAMARI_HOUSEHOLDS", default_value_t = 12)]
+    pub(crate) households: u32,
+    /// How many validators; 4 bear one that fails, 7 bear two
+    #[arg(long, env = "HIDAMARI_VALIDATORS", default_value_t = 4)]
+    pub(crate) validators: usize,
+    /// Market seconds per real second
+    #[arg(long, env = "HIDAMARI_SPEED", default_value_t = 60.0)]
+    pub(crate) speed: f64,
+    /// Decides the households, their weather and their keys
+    #[arg(long, env = "HIDAMARI_SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where to keep everything; without it a temporary directory, removed at the end
+    #[arg(long, env = "HIDAMARI_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The dashboard's port on 127.0.0.1
+    #[arg(long, env = "HIDAMARI_PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// End after so many periods have been cleared and settled, and judge the laws of the market
+    #[arg(long, env = "HIDAMARI_PERIODS", value_name = "K")]
+    pub(crate) periods: Option<u64>,
+    /// Plain lines instead of the live view
+    #[arg(long, env = "HIDAMARI_HEADLESS")]
+    pub(crate) headless: bool,
+    /// Write the figures of the run and every law as JSON
+    #[arg(long, env = "HIDAMARI_REPORT", value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+    /// What to log
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// What the long-running roles share.
+#[derive(Debug, Args)]
+pub(crate) struct Role {
+    /// The role's configuration file (TOML)
+    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// A scaled clock instead of the system's, as the demo hands it to its processes
+    #[arg(long, env = "HIDAMARI_CLOCK", value_name = "MARKET_MS@REAL_MS*SPEED")]
+    pub(crate) clock: Option<String>,
+    /// End when standard input closes, that is when the starting process is gone
+    #[arg(long, env = "HIDAMARI_EXIT_WITH_PARENT")]
+    pub(crate) exit_with_parent: bool,
+    /// What to log
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// `hidamari dashboard`
+#[derive(Debug, Args)]
+pub(crate) struct Dashboard {
+    /// What every role has
+    #[command(flatten)]
+    pub(crate) role: Role,
+    /// Where to serve the page
+    #[arg(
+        long,
+        env = "HIDAMARI_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub(crate) listen: String,
+}
+
+/// `hidamari simulate`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Simulate {
+    /// One electricity meter (Eastron SDM630) of a simulated household, on Modbus TCP
+    Meter(SimulatedMeter),
+}
+
+/// `hidamari simulate meter`
+#[derive(Debug, Args)]
+pub(crate) struct SimulatedMeter {
+    /// Where the meter answers
+    #[arg(
+        long,
+        env = "HIDAMARI_TCP",
+        default_value = "127.0.0.1:5020",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub(crate) tcp: String,
+    /// Which household of the neighbourhood, counted from 1
+    #[arg(long, env = "HIDAMARI_HOUSEHOLD", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) household: u32,
+    /// How many households the neighbourhood has
+    #[arg(long, env = "HIDAMARI_HOUSEHOLDS", default_value_t = 12)]
+    pub(crate) households: u32,
+    /// Decides the households and their weather
+    #[arg(long, env = "HIDAMARI_SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// A scaled clock instead of the system's
+    #[arg(long, env = "HIDAMARI_CLOCK", value_name = "MARKET_MS@REAL_MS*SPEED")]
+    pub(crate) clock: Option<String>,
+    /// What to log
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// `hidamari verify`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verify {
+    /// A receipt: leaf, path, header and commit certificate
+    Receipt(Receipt),
+}
+
+/// `hidamari verify receipt`
+#[derive(Debug, Args)]
+pub(crate) struct Receipt {
+    /// The receipt (JSON), as the dashboard hands it out
+    pub(crate) file: PathBuf,
+    /// The community's genesis, from a source you trust
+    #[arg(long, env = "HIDAMARI_GENESIS", value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to log.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// What to log, for example `info,ledger_node=debug`
+    #[arg(long = "log", env = "HIDAMARI_LOG", value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// One JSON object a line instead of text
+    #[arg(long = "log-json", env = "HIDAMARI_LOG_JSON")]
+    pub(crate) json: bool,
+}
+
+impl Demo {
+    /// As the simulators take it; `program` is what the demo's processes run.
+    pub(crate) fn into_options(self, program: PathBuf) -> DemoOptions {
+        DemoOptions {
+            program,
+            households: self.households,
+            validators: self.validators,
+            speed: self.speed,
+            seed: self.seed,
+            data_dir: self.data_dir,
+            port: self.port,
+            periods: self.periods,
+            headless: self.headless,
+            report: self.report,
+        }
+    }
+}
+
+impl SimulatedMeter {
+    /// As the simulators take it.
+    pub(crate) fn into_config(self) -> SimulatedMeterConfig {
+        SimulatedMeterConfig {
+            seed: self.seed,
+            households: self.households,
+            household: self.household.saturating_sub(1),
+            ..SimulatedMeterConfig::default()
+        }
+    }
+}

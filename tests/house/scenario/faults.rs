@@ -1,0 +1,80 @@
+//! Faults from the first day: killed and hanging validators.
+
+use rustix::process::Signal;
+
+use crate::scenario::stage::{Demo, all_laws_hold};
+
+#[tokio::test]
+async fn a_validator_killed_again_and_again_costs_nothing_that_was_acknowledged() {
+    let demo = Demo::start(&["--households", "6"]);
+    demo.wait_until("trading goes on", async |demo| {
+        (demo.settled_periods().await >= 1).then_some(())
+    })
+    .await;
+    for name in ["validator-2", "validator-3"] {
+        let before = demo.height().await;
+        let pid = demo.pid(name);
+        demo.signal(name, Signal::KILL);
+        demo.wait_until("the others go on", async |demo| {
+            (demo.height().await > before + 3).then_some(())
+        })
+        .await;
+        demo.wait_until("it is started again", async |demo| {
+            demo.pid(name).filter(|now| Some(*now) != pid)
+        })
+        .await;
+        let tip = demo.height().await;
+        demo.wait_until("it has caught up and votes", async |demo| {
+            let port = status_port(demo, name)?;
+            let url = format!("http://127.0.0.1:{port}/status");
+            let status: serde_json::Value = reqwest::get(url).await.ok()?.json().await.ok()?;
+            (status["height"].as_u64()? >= tip && status["has_quorum"] == true).then_some(())
+        })
+        .await;
+    }
+    let settled = demo.settled_periods().await;
+    demo.wait_until("another period is settled", async |demo| {
+        (demo.settled_periods().await > settled).then_some(())
+    })
+    .await;
+    let (status, report) = demo.end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+    assert!(report["restarts"].as_u64() >= Some(2));
+}
+
+#[tokio::test]
+async fn two_of_four_down_halts_trading_says_so_and_goes_on_by_itself() {
+    let demo = Demo::start(&["--households", "4"]);
+    demo.wait_until("trading goes on", async |demo| (demo.height().await > 5).then_some(())).await;
+    // Stopped processes are not dead, so nobody starts them again before we say so.
+    for name in ["validator-1", "validator-4"] {
+        demo.signal(name, Signal::STOP);
+    }
+    demo.wait_until("the dashboard says that trading has stopped", async |demo| {
+        let status = demo.page("/api/v1/status").await?;
+        (status["state"] == "halted").then_some(())
+    })
+    .await;
+    let halted_at = demo.height().await;
+    super::trading::pause(3_000).await;
+    assert_eq!(demo.height().await, halted_at, "no block without a quorum");
+    for name in ["validator-1", "validator-4"] {
+        demo.signal(name, Signal::CONT);
+    }
+    demo.wait_until("trading goes on again", async |demo| {
+        let status = demo.page("/api/v1/status").await?;
+        (status["state"] == "live" && status["height"].as_u64()? > halted_at + 3).then_some(())
+    })
+    .await;
+    let (status, report) = demo.end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+}
+
+/// Where a validator serves its status page, from its configuration.
+pub fn status_port(demo: &Demo, name: &str) -> Option<u16> {
+    let text = std::fs::read_to_string(demo.data_dir().join(name).join("node.toml")).ok()?;
+    let config: toml::Table = toml::from_str(&text).ok()?;
+    config.get("http_listen")?.as_str()?.rsplit_once(':')?.1.parse().ok()
+}

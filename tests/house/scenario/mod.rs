@@ -1,0 +1,8 @@
+//! Scenarios over real processes: a demo is started, something happens to it, and at the end the
+//! stored chains are audited against the laws of the market.
+
+mod attack;
+mod faults;
+mod proof;
+mod stage;
+mod trading;

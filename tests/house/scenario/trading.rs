@@ -1,0 +1,99 @@
+//! The main job, end to end.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::scenario::stage::{Demo, all_laws_hold, free_port, is_running, program};
+
+#[tokio::test]
+async fn a_neighbourhood_trades_settles_and_every_law_holds() {
+    let mut demo = Demo::start(&["--periods", "3"]);
+    let (status, report) = demo.await_end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+    assert!(report["settled_periods"].as_u64() >= Some(3));
+    assert!(report["traded_wh"].as_i64() > Some(0), "neighbours traded");
+    assert!(report["first_cleared_after_s"].as_f64() < Some(60.0));
+    assert_eq!(report["restarts"], 0, "nothing died on the way");
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_everything_and_leaves_nothing_behind() {
+    let demo = Demo::start(&["--households", "4"]);
+    let pids = demo
+        .wait_until("all processes run", async |demo| {
+            let pids = demo.pids();
+            (pids.len() == 9 && demo.height().await > 2).then_some(pids)
+        })
+        .await;
+    let (status, _) = demo.end();
+    assert!(status.success(), "{status}");
+    assert!(pids.iter().all(|pid| !is_running(*pid)), "no process is left");
+}
+
+#[tokio::test]
+async fn processes_end_by_themselves_when_the_demo_is_killed() {
+    let mut demo = Demo::start(&["--households", "2"]);
+    let pids = demo
+        .wait_until("all processes run", async |demo| {
+            let pids = demo.pids();
+            (pids.len() == 7).then_some(pids)
+        })
+        .await;
+    demo.kill();
+    demo.wait_until("all have ended", async |_| {
+        pids.iter().all(|pid| !is_running(*pid)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_demo_goes_on_where_it_stopped() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let play = |periods: &'static str, report: &'static str| {
+        let status = program()
+            .args(["demo", "--headless", "--households", "4", "--periods", periods, "--port"])
+            .arg(free_port().to_string())
+            .arg("--data-dir")
+            .arg(dir.path().join("data"))
+            .arg("--report")
+            .arg(dir.path().join(report))
+            .stdin(Stdio::null())
+            .status();
+        assert!(status.expect("the demo ran").success());
+        let text = std::fs::read_to_string(dir.path().join(report)).expect("a report");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+    };
+    let first = play("1", "first.json");
+    let second = play("3", "second.json");
+    all_laws_hold(&second);
+    assert!(second["common_height"].as_u64() > first["common_height"].as_u64());
+    assert!(second["settled_periods"].as_u64() >= Some(3));
+}
+
+#[test]
+fn mistakes_are_told_in_one_sentence_with_exit_code_2() {
+    let held = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = held.local_addr().expect("an address").port().to_string();
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("missing.toml").display().to_string();
+    let cases: [(&[&str], &str); 5] = [
+        (&["demo", "--headless", "--port", &port], "is in use"),
+        (&["demo", "--headless", "--households", "1"], "--households must be"),
+        (&["node", "--config", &missing], "missing.toml"),
+        (&["agent", "--config", &missing], "missing.toml"),
+        (&["verify", "receipt", &missing, "--genesis", &missing], "missing.toml"),
+    ];
+    for (arguments, words) in cases {
+        let output = program().args(arguments).output().expect("it ran");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert_eq!(told.trim().lines().count(), 1, "{arguments:?}: {told}");
+    }
+}
+
+/// Time for a clock to pass; only where there is nothing to look at.
+pub async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}

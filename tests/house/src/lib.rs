@@ -1,1 +1,0 @@
-//! Whole-house tests: scenarios over real processes, laws, golden files
