@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::modbus::jitter;
 use crate::outbox::Message;
-use crate::signer::MessageKey;
+use crate::signer::{MessageKey, MessageKind};
 
 /// Within the mesh's duplicate window the same bytes are suppressed, so they are repeated a little
 /// after it.
@@ -43,8 +43,7 @@ struct Pending {
     unsent: bool,
 }
 
-/// How long orders and readings took from being signed to being seen in a block, in milliseconds of
-/// real time.
+/// How long orders took from being signed to being seen in a block, in milliseconds of real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Latency {
     /// How many were measured, of the latest.
@@ -104,7 +103,8 @@ impl Delivery {
     pub(crate) fn committed(&mut self, hash: &Digest, now: Instant) {
         let Some(pending) = self.pending.remove(hash) else { return };
         self.committed_count = self.committed_count.saturating_add(1);
-        if let Some(signed) = pending.signed {
+        let is_order = pending.message.key.kind != MessageKind::Reading;
+        if let Some(signed) = pending.signed.filter(|_| is_order) {
             let took_ms = now.saturating_duration_since(signed).as_millis();
             if self.latencies_ms.len() >= LATENCIES_KEPT {
                 self.latencies_ms.pop_front();
@@ -146,7 +146,7 @@ impl Delivery {
         self.expired_count
     }
 
-    /// The latencies of the latest messages.
+    /// The latencies of the latest orders.
     pub(crate) fn latency(&self) -> Latency {
         let mut sorted: Vec<_> = self.latencies_ms.iter().copied().collect();
         sorted.sort_unstable();
@@ -162,7 +162,6 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signer::MessageKind;
     use market::time::{DeliveryPeriod, PeriodLength};
 
     fn message(period: i64, sequence: u64) -> Message {

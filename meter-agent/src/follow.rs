@@ -28,6 +28,8 @@ const BLOCKS_PER_FETCH: u16 = 16;
 const ASK_AFTER: Duration = Duration::from_secs(5);
 /// How long a neighbour that served something unsound is not asked.
 const SHUN_FOR: Duration = Duration::from_secs(60);
+/// How long a neighbour that did not answer is not asked.
+const REST_FOR: Duration = Duration::from_secs(5);
 /// After this many blocks that do not concern the household the height is kept all the same.
 const KEEP_EVERY: u64 = 64;
 
@@ -64,8 +66,8 @@ pub(crate) struct Follow {
 enum Stopped {
     /// There is nothing more to fetch now.
     UpToDate,
-    /// The neighbour served something unsound, or nothing.
-    Peer(PeerId),
+    /// The neighbour served something unsound, or did not answer: it is not asked for a while.
+    Peer(PeerId, Duration),
     /// The outbox failed; the block is followed again later.
     Outbox(OutboxError),
     /// The validators change: a light follower cannot go on.
@@ -84,7 +86,8 @@ impl Follow {
             }
         };
         let kept_height = follower.height();
-        let following = Following { follow: self, follower, kept_height, shunned: BTreeMap::new() };
+        let following =
+            Following { follow: self, follower, kept_height, shunned: BTreeMap::new(), turn: 0 };
         shutdown.run_until_cancelled_owned(following.run()).await;
     }
 }
@@ -95,6 +98,8 @@ struct Following {
     /// The height in the outbox.
     kept_height: u64,
     shunned: BTreeMap<PeerId, Instant>,
+    /// Whose turn it is among equals.
+    turn: usize,
 }
 
 impl Following {
@@ -113,8 +118,8 @@ impl Following {
             };
             match stopped {
                 Stopped::UpToDate => {}
-                Stopped::Peer(peer) => {
-                    self.shunned.insert(peer, Instant::now() + SHUN_FOR);
+                Stopped::Peer(peer, pause) => {
+                    self.shunned.insert(peer, Instant::now() + pause);
                 }
                 Stopped::Outbox(error) => {
                     tracing::error!(%error, "cannot keep a block; trying again");
@@ -163,7 +168,7 @@ impl Following {
                 Ok(response) => response,
                 Err(error) => {
                     tracing::debug!(%peer, %error, "a neighbour did not serve blocks");
-                    return Stopped::Peer(peer);
+                    return Stopped::Peer(peer, REST_FOR);
                 }
             };
             if response.blocks.is_empty() {
@@ -172,7 +177,7 @@ impl Following {
             for bytes in &response.blocks {
                 let Ok(served) = borsh::from_slice::<ServedBlock>(bytes) else {
                     tracing::warn!(%peer, "a neighbour served bytes that are no block");
-                    return Stopped::Peer(peer);
+                    return Stopped::Peer(peer, SHUN_FOR);
                 };
                 if let Err(stopped) = self.take(&served, peer).await {
                     return stopped;
@@ -199,8 +204,8 @@ impl Following {
             return Some(preferred);
         }
         let count = serving.clone().count();
-        let turn = usize::try_from(self.follower.height()).unwrap_or_default();
-        serving.nth(turn.checked_rem(count)?)
+        self.turn = self.turn.wrapping_add(1);
+        serving.nth(self.turn.checked_rem(count)?)
     }
 
     /// Verifies the next block and keeps what concerns the household.
@@ -208,7 +213,7 @@ impl Following {
         let before = self.follower.clone();
         if served.results.is_none() {
             tracing::warn!(%peer, "a neighbour served a block without its results");
-            return Err(Stopped::Peer(peer));
+            return Err(Stopped::Peer(peer, SHUN_FOR));
         }
         let (block, leaves) = match self.follower.follow(served) {
             Ok(followed) => followed,
@@ -217,7 +222,7 @@ impl Following {
             }
             Err(error) => {
                 tracing::warn!(%peer, %error, "a neighbour served a block that does not hold");
-                return Err(Stopped::Peer(peer));
+                return Err(Stopped::Peer(peer, SHUN_FOR));
             }
         };
         let position =

@@ -26,6 +26,7 @@ mod agent;
 mod delivery;
 mod follow;
 mod orders;
+mod pace;
 mod setup;
 mod toml_text;
 mod words;

@@ -11,12 +11,15 @@ use tokio::time::Instant;
 use crate::config::StrategySettings;
 use crate::forecast::NetPosition;
 use crate::outbox::Fill;
+use crate::pace::market_ms_in;
 use crate::signer::{Content, Draft, MessageKey};
 use crate::strategy::{Curve, MarketView, Traded, plan};
 
 /// A gate's orders are sent from one period and this much before it closes, in milliseconds of
 /// market time: right after the gate before it.
 const EARLY_MS: i64 = 300_000;
+/// On a clock that runs fast, orders are sent at least this early (real time).
+const EARLY: Duration = Duration::from_secs(6);
 /// Later than this before a gate closes nothing is sent for it, in milliseconds of market time.
 const LATE_MS: i64 = 90_000;
 /// The same in real time: what is signed later has little hope to be in a block in time.
@@ -107,12 +110,12 @@ impl Orders {
     pub(crate) fn open_periods(&self, clock: &dyn Clock) -> BTreeSet<DeliveryPeriod> {
         let now = clock.now();
         let length = self.rules.period_length;
+        let early_ms = length.as_millis().saturating_add(EARLY_MS).max(market_ms_in(clock, EARLY));
         let mut open = BTreeSet::new();
         for lead_ms in self.rules.gates.leads_ms() {
             let lead_ms = i64::try_from(*lead_ms).unwrap_or(i64::MAX);
             let earliest = now.plus_millis(lead_ms.saturating_add(LATE_MS));
-            let latest =
-                earliest.plus_millis(length.as_millis().saturating_add(EARLY_MS - LATE_MS));
+            let latest = now.plus_millis(lead_ms.saturating_add(early_ms));
             let mut next = DeliveryPeriod::containing(earliest, length).ok();
             while let Some(period) = next.filter(|period| period.start() <= latest) {
                 let closes_at = period.start().plus_millis(lead_ms.saturating_neg());

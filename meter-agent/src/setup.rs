@@ -15,6 +15,7 @@ use crate::config::AgentConfig;
 use crate::error::AgentError;
 use crate::interval::{GAP_MAX_MS, IntervalRules};
 use crate::outbox::{Outbox, OutboxError, Restored};
+use crate::pace::market_ms_in;
 use crate::signer::Signer;
 
 /// What a checked configuration gives.
@@ -91,14 +92,9 @@ pub(crate) fn interval_rules(
 /// Twice the poll interval in market time, at least a minute: on a scaled clock a poll every second
 /// may well be a minute of market time.
 pub(crate) fn gap_max_ms(config: &AgentConfig, clock: &dyn Clock) -> i64 {
-    const HOUR_MS: i64 = 3_600_000;
-    let real_hour = clock.real_time_until(clock.now().plus_millis(HOUR_MS)).as_secs_f64();
-    let speed = if real_hour > 0.0 { 3_600.0 / real_hour } else { 1.0 };
     // A tenth of leeway: polls never come exactly on time.
-    let polls_ms = 2.2 * speed * config.meter.poll_interval.as_secs_f64() * 1_000.0;
-    #[expect(clippy::cast_possible_truncation, reason = "clamped to a day")]
-    let polls_ms = polls_ms.clamp(0.0, 86_400_000.0) as i64;
-    polls_ms.max(GAP_MAX_MS)
+    let two_polls = config.meter.poll_interval.mul_f64(2.2);
+    market_ms_in(clock, two_polls).max(GAP_MAX_MS)
 }
 
 fn read_genesis(path: &Path) -> Result<Genesis, AgentError> {

@@ -39,7 +39,7 @@ pub struct Status {
     pub committed: u64,
     /// Messages that could no longer count before they were seen in a block.
     pub given_up: u64,
-    /// Real time from signing to being seen in a block.
+    /// Real time from signing an order to seeing it in a block.
     pub latency: Latency,
     /// The last followed height.
     pub height: u64,

@@ -1,4 +1,3 @@
-
 use super::file::DEFAULTS;
 use super::*;
 
