@@ -3,6 +3,7 @@
 //! Most types are one-field wrappers, because the engine's traits and the ledger's types both
 //! belong to other crates. They stay inside this room.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,10 +117,9 @@ impl Seats {
         self.seats.len()
     }
 
-    /// The voting power of a key in bytes; 0 if it has no vote.
-    pub(super) fn power_of(&self, key: &[u8]) -> VotingPower {
-        let seat = self.seats.iter().find(|seat| seat.key.as_bytes() == key);
-        seat.map_or(0, |seat| seat.power)
+    /// The voting powers by key.
+    pub(super) fn powers(&self) -> BTreeMap<&[u8], VotingPower> {
+        self.seats.iter().map(|seat| (seat.key.as_bytes().as_slice(), seat.power)).collect()
     }
 
     /// Whether this much power is more than two thirds of all.

@@ -43,7 +43,8 @@ mod proposals;
 mod signing;
 mod status;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use arc_malachitebft_app_channel::app::engine::consensus::ConsensusMsg as EngineMsg;
@@ -248,8 +249,9 @@ async fn decide(
     let identity = identity(&config, voter, &signer).await?;
     let verifier = ChainVerifier::new(config.chain);
     let start_failed = |error| ConsensusError::EngineStart(format!("{error:#}"));
+    let wal = config.data_dir.join("wal").join("consensus.wal");
     let (channels, mut handle) = EngineBuilder::new(Chain, engine_config)
-        .with_default_wal(WalContext::new(config.data_dir.join("wal").join("consensus.wal"), Borsh))
+        .with_default_wal(WalContext::new(wal.clone(), Borsh))
         .with_default_network(NetworkContext::new(identity, Borsh))
         .with_default_sync(SyncContext::new(Borsh))
         .with_default_consensus(ConsensusContext::new_validator(
@@ -273,7 +275,7 @@ async fn decide(
         }),
         other => other,
     };
-    stop(handle).await;
+    stop(handle, &wal).await;
     result
 }
 
@@ -299,7 +301,7 @@ async fn still_stands(engine: &mut EngineHandle) -> bool {
 
 /// Stops what is left of the engine: first what speaks, then what it speaks through, so that
 /// nothing fails for want of the other. What does not stop in time is killed.
-async fn stop(mut engine: EngineHandle) {
+async fn stop(mut engine: EngineHandle, wal: &Path) {
     let node = engine.actor.get_cell();
     let mut actors = node.get_children();
     actors.sort_by_key(|actor| actor.is_message_type_of::<EngineMsg<Chain>>() != Some(true));
@@ -317,6 +319,13 @@ async fn stop(mut engine: EngineHandle) {
         // It has nothing left to wait for.
         let _ = tokio::time::timeout(STOP_TIMEOUT, &mut engine.handle).await;
     }
+    // The log's own thread ends a moment later than its actor; until then the file is locked.
+    let closed = async {
+        while File::open(wal).is_ok_and(|file| file.try_lock().is_err()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = tokio::time::timeout(STOP_TIMEOUT, closed).await;
 }
 
 impl From<Timeouts> for LinearTimeouts {

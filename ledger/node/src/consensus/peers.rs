@@ -1,6 +1,6 @@
 //! Who is connected: when to start the first height, when to wake, what to report.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arc_malachitebft_app_channel::app::engine::host::HeightParams;
@@ -114,22 +114,30 @@ impl<A: Application> Driver<A> {
             return Ok(None);
         };
         let seats = self.seats()?;
-        // The engine has verified that the keys and the connections belong together.
-        let proved = state.peers.values().filter_map(|peer| peer.consensus_public_key.as_deref());
+        let mut absent: BTreeMap<&[u8], u64> = seats.powers();
+        let total = absent.len();
+        let (mut power, mut unproved) = (0_u64, 0);
         let own = seats.seat(&self.voter).map(|seat| seat.key);
-        let keys: BTreeSet<&[u8]> =
-            proved.chain(own.as_ref().map(|key| key.as_bytes().as_slice())).collect();
-        let powers = keys.into_iter().map(|key| seats.power_of(key)).filter(|power| *power > 0);
-        let (mut power, mut validators) = (0_u64, 0);
-        for proved in powers {
-            power = power.saturating_add(proved);
-            validators += 1;
+        let own = own.as_ref().map(|key| key.as_bytes().as_slice());
+        let peers = state.peers.values().map(|peer| peer.consensus_public_key.as_deref());
+        for key in peers.chain(own.map(Some)) {
+            match key {
+                // The engine has verified that the key and the connection belong together.
+                Some(key) => power = power.saturating_add(absent.remove(key).unwrap_or(0)),
+                None => unproved += 1,
+            }
         }
+        // The engine loses a proof that comes while it starts. The peer is on the allow list, so
+        // it is a validator; it counts as the weakest that it can be.
+        let mut weakest: Vec<_> = absent.into_values().collect();
+        weakest.sort_unstable();
+        let absent = weakest.split_off(unproved.min(weakest.len()));
+        power = weakest.into_iter().fold(power, u64::saturating_add);
         Ok(Some(Company {
             peers: state.peers.len(),
-            validators,
+            validators: total.saturating_sub(absent.len()),
             has_quorum: seats.is_quorum(power),
-            is_complete: validators == seats.len(),
+            is_complete: absent.is_empty(),
         }))
     }
 

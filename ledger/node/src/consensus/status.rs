@@ -13,7 +13,7 @@ pub struct ConsensusStatus {
     pub round: u32,
     /// Connected peers on the allow list.
     pub peers_connected: usize,
-    /// Validators of the next height that are connected and proved it, this one included.
+    /// Validators of the next height that are connected, this one included.
     pub validators_connected: usize,
     /// Validators of the next height.
     pub validators_count: usize,
