@@ -138,4 +138,29 @@ mod tests {
         let other = file("index.html", &headers(header::IF_NONE_MATCH, "\"x\"")).unwrap();
         assert_eq!(other.status(), StatusCode::OK);
     }
+
+    /// Holds for whatever page was embedded; the placeholder has no assets.
+    #[test]
+    fn assets_are_compressed_ahead_and_kept_for_ever() {
+        let plain = |name: &String| {
+            name.starts_with("assets/") && Page::get(&format!("{name}.br")).is_some()
+        };
+        let names: Vec<_> = Page::iter().map(|name| name.to_string()).filter(plain).collect();
+        for name in &names {
+            let response =
+                |offered| file(name, &headers(header::ACCEPT_ENCODING, offered)).unwrap();
+            let tags: Vec<_> = [("br, gzip", Some("br")), ("gzip", Some("gzip")), ("", None)]
+                .into_iter()
+                .map(|(offered, expected)| {
+                    let response = response(offered);
+                    let encoding = response.headers().get(header::CONTENT_ENCODING);
+                    assert_eq!(encoding.map(|value| value.to_str().unwrap()), expected, "{name}");
+                    let cached = response.headers()[header::CACHE_CONTROL].to_str().unwrap();
+                    assert!(cached.ends_with("immutable"), "{name}");
+                    response.headers()[header::ETAG].clone()
+                })
+                .collect();
+            assert!(tags[0] != tags[1] && tags[1] != tags[2], "the encoding is in the tag");
+        }
+    }
 }

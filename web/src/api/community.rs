@@ -74,7 +74,12 @@ pub(crate) struct Validator {
 }
 
 /// What the community agreed on.
-#[utoipa::path(get, path = "/community", tag = "community", responses((status = OK, body = Community)))]
+#[utoipa::path(
+    get,
+    path = "/community",
+    tag = "community",
+    responses((status = OK, body = Community))
+)]
 pub(crate) async fn community(State(site): State<Arc<Site>>) -> Json<Community> {
     let state = site.live.tip().state;
     let (genesis, rules) = (&site.genesis, state.rules());
