@@ -339,9 +339,9 @@ mod tests {
     #[test]
     fn an_order_is_said_once_until_the_forecast_changes_materially() {
         let (mut orders, clock) = (orders(&[15]), At(0));
-        assert_eq!(say(&mut orders, &position(30, 500.0), &clock), [(Side::Sell, 512)]);
+        assert_eq!(say(&mut orders, &position(30, 500.0), &clock), [(Side::Sell, 500)]);
         assert_eq!(say(&mut orders, &position(30, 510.0), &clock), []);
-        assert_eq!(say(&mut orders, &position(30, 700.0), &clock), [(Side::Sell, 712)]);
+        assert_eq!(say(&mut orders, &position(30, 700.0), &clock), [(Side::Sell, 700)]);
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
         let (mut orders, clock) = (orders(&[15]), At(0));
         say(&mut orders, &position(30, 500.0), &clock);
         let turned = say(&mut orders, &position(30, -300.0), &clock);
-        assert_eq!(turned, [(Side::Sell, 0), (Side::Buy, 312)]);
+        assert_eq!(turned, [(Side::Sell, 0), (Side::Buy, 300)]);
         assert_eq!(say(&mut orders, &position(30, 0.0), &clock), [(Side::Buy, 0)]);
         assert_eq!(say(&mut orders, &position(30, 0.0), &clock), []);
     }
@@ -362,7 +362,7 @@ mod tests {
         orders.note_fill(&fill);
         orders.note_fill(&fill);
         assert_eq!(say(&mut orders, &position(1_470, 500.0), &clock), []);
-        assert_eq!(say(&mut orders, &position(1_470, 700.0), &clock), [(Side::Sell, 312)]);
+        assert_eq!(say(&mut orders, &position(1_470, 700.0), &clock), [(Side::Sell, 300)]);
     }
 
     #[tokio::test]

@@ -72,9 +72,9 @@ pub struct Curve {
 pub const ORDER_MIN: Energy = Energy::from_wh(5);
 
 /// The steps of a curve: the probability that the energy up to there is there, and how many
-/// standard deviations it lies from the expectation (quantiles of the normal distribution).
-const STEPS: [(f64, f64); 5] =
-    [(0.9, 1.2816), (0.7, 0.5244), (0.5, 0.0), (0.3, -0.5244), (0.1, -1.2816)];
+/// standard deviations it lies below the expectation (quantiles of the normal distribution). They
+/// end at the expectation: energy that is rather not there would be a bet, at whatever limit.
+const STEPS: [(f64, f64); 4] = [(0.95, 1.6449), (0.8, 0.8416), (0.65, 0.3853), (0.5, 0.0)];
 
 /// What a household should have in the book for a period: a curve on one side, or nothing.
 ///
@@ -207,9 +207,9 @@ mod tests {
             plan_for(position(500.0, 100.0), Traded::default(), OwnerLimits::default()).unwrap();
         assert_eq!(curve.side, Side::Sell);
         let steps: Vec<_> = curve.steps.iter().map(|s| (s.limit, s.energy.wh())).collect();
-        assert_eq!(steps[0], (price("0.104"), 371));
-        assert_eq!(steps[2], (price("0.2"), 53));
-        assert_eq!(steps.iter().map(|(_, wh)| wh).sum::<i64>(), 628);
+        assert_eq!(steps[0], (price("0.092"), 335));
+        assert_eq!(steps[3], (price("0.2"), 39));
+        assert_eq!(steps.iter().map(|(_, wh)| wh).sum::<i64>(), 500);
         assert!(steps.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
@@ -231,7 +231,7 @@ mod tests {
         let traded = Traded { sold: Energy::from_wh(480), ..Traded::default() };
         let curve = plan_for(position(500.0, 6.0), traded, OwnerLimits::default()).unwrap();
         let total = Energy::sum(curve.steps.iter().map(|step| step.energy)).unwrap();
-        assert!(total.wh() <= 28);
+        assert!(total.wh() <= 20);
         let curve = plan_for(position(-100.0, 6.0), traded, OwnerLimits::default()).unwrap();
         assert_eq!(curve.side, Side::Buy, "what was sold and will be missing is bought back");
     }

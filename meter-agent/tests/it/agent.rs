@@ -50,6 +50,16 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Ends in the middle of whatever it does, as by `kill -9`; nothing is tidied up or kept.
+    async fn is_killed(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
+        // What is left of its mesh goes with the process.
+        self.stop.cancel();
+    }
+}
+
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(40);
     while !holds() {
@@ -63,7 +73,7 @@ fn status(dir: &TempDir) -> Option<Status> {
 }
 
 #[tokio::test]
-async fn two_households_trade_are_metered_and_settled_also_across_a_restart() {
+async fn two_households_trade_are_metered_and_settled_also_across_a_kill() {
     let clock: Arc<dyn Clock> = Arc::new(FastClock::new(STARTS_AT, SPEED));
     let node = Node::start(&genesis(), Arc::clone(&clock)).await;
     let sunny = constant_meter(Arc::clone(&clock), -3_000).await;
@@ -75,7 +85,7 @@ async fn two_households_trade_are_metered_and_settled_also_across_a_restart() {
     let sunny_agent = start(&sunny_config, &clock);
 
     until("they have traded", || has_trades(&node)).await;
-    sunny_agent.ends().await;
+    sunny_agent.is_killed().await;
     let before = status(&sunny_dir).unwrap();
     assert_eq!(before.meter.state, MeterState::Online);
     let sunny_agent = start(&sunny_config, &clock);
