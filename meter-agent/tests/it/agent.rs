@@ -52,7 +52,7 @@ impl Running {
 
 impl Running {
     /// Ends in the middle of whatever it does, as by `kill -9`; nothing is tidied up or kept.
-    async fn is_killed(self) {
+    async fn dies(self) {
         self.task.abort();
         assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
         // What is left of its mesh goes with the process.
@@ -85,7 +85,7 @@ async fn two_households_trade_are_metered_and_settled_also_across_a_kill() {
     let sunny_agent = start(&sunny_config, &clock);
 
     until("they have traded", || has_trades(&node)).await;
-    sunny_agent.is_killed().await;
+    sunny_agent.dies().await;
     let before = status(&sunny_dir).unwrap();
     assert_eq!(before.meter.state, MeterState::Online);
     let sunny_agent = start(&sunny_config, &clock);
