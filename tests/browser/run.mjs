@@ -70,8 +70,9 @@ async function addresses() {
   const community = await readJson('/community');
   const views = { home: '/', market: '/market', households: '/households', ledger: '/ledger' };
   if (community.household_pages === 'open') {
-    const [first] = await readJson('/households');
-    if (first) views.household = `/households/${first.party}`;
+    const households = await readJson('/households');
+    const shown = households.find((household) => household.sells) ?? households[0];
+    if (shown) views.household = `/households/${shown.party}`;
   }
   const auction = await readJson('/auctions/latest');
   views.block = `/ledger/${auction.height}`;

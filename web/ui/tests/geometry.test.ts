@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   crossing,
   gainArea,
+  hoursPerTick,
   hourTicks,
   limitAt,
   meritOrder,
@@ -110,4 +111,12 @@ test('hour ticks are local hours, also across a change of the clocks', () => {
   const from_ms = Date.UTC(2026, 9, 24, 22);
   const ticks = hourTicks(from_ms, from_ms + 25 * 3_600_000, 6, formats.hourOfDay);
   expect(ticks.map(formats.time)).toEqual(['00:00', '06:00', '12:00', '18:00', '00:00']);
+});
+
+test('the time axis has as many hours as fit', () => {
+  const hour_ms = 3_600_000;
+  expect(hoursPerTick(2 * hour_ms, 1000)).toBe(1);
+  expect(hoursPerTick(24 * hour_ms, 1000)).toBe(2);
+  expect(hoursPerTick(24 * hour_ms, 300)).toBe(6);
+  expect(hoursPerTick(24 * hour_ms, 100)).toBe(12);
 });

@@ -11,7 +11,8 @@ class MarketClock {
   start(speed: () => number): () => void {
     const tick = () => {
       const { status, statusReceivedMs } = live;
-      if (!status) return;
+      // Without a connection nobody knows whether the market's clock still runs like this.
+      if (!status || live.connection === 'lost') return;
       const elapsed_ms = performance.now() - statusReceivedMs;
       const estimate_ms = status.market_time_ms + elapsed_ms * speed();
       // A status that took longer on its way must not turn the clock back.

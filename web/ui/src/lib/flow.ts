@@ -63,7 +63,7 @@ export interface Point {
 export interface PlacedNode extends Point {
   r: number;
   /** Where the name stands: always outside of the circle. */
-  label: Point & { anchor: 'middle' | 'start' };
+  label: Point & { anchor: 'start' | 'middle' | 'end' };
 }
 
 export interface Stage {
@@ -88,6 +88,14 @@ const nodeNamedRight = (x: number, y: number, r: number): PlacedNode => ({
   label: { x: x + r + 12, y: y - 2, anchor: 'start' },
 });
 
+/** A node named at its left. */
+const nodeNamedLeft = (x: number, y: number, r: number): PlacedNode => ({
+  x,
+  y,
+  r,
+  label: { x: x - r - 10, y: y - 2, anchor: 'end' },
+});
+
 /** For a wide page: sources left, homes in the middle, the grid right. */
 export const WIDE: Stage = {
   width: 800,
@@ -95,7 +103,7 @@ export const WIDE: Stage = {
   nodes: {
     solar: node(104, 92, 38, 60),
     battery: node(104, 318, 38, 60),
-    other: node(104, 206, 26, 44),
+    other: nodeNamedLeft(164, 205, 26),
     homes: node(385, 200, 52, 76),
     grid: nodeNamedRight(618, 200, 38),
   },
@@ -108,7 +116,7 @@ export const TALL: Stage = {
   nodes: {
     solar: node(76, 92, 32, -56),
     battery: node(284, 92, 32, -56),
-    other: node(180, 92, 26, -50),
+    other: node(180, 80, 26, -64),
     homes: nodeNamedRight(146, 258, 40),
     grid: node(166, 420, 32, 52),
   },
@@ -165,11 +173,13 @@ function controlPoints(stage: Stage, { from, to }: Flow): [Point, Point] {
       ];
 }
 
-/** How far along its curve a flow's figure stands: clear of the nodes' names. */
+/** How far along its curve a flow's figure stands: clear of the nodes' names and other figures. */
 function labelPosition(stage: Stage, { from, to }: Flow): number {
   const tall = stage.height > stage.width;
-  if (to === 'grid') return tall ? 0.62 : 0.5;
-  return from === 'grid' && tall ? 0.5 : 0.46;
+  if (to === 'grid') return from === 'other' ? 0.74 : tall ? 0.62 : 0.5;
+  if (from === 'other') return tall ? 0.18 : 0.38;
+  if (from === 'grid') return 0.5;
+  return 0.46;
 }
 
 function bezier([p0, p1, p2, p3]: [Point, Point, Point, Point], t: number): Point {

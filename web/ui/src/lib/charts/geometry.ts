@@ -136,6 +136,15 @@ export function hourTicks(
   return ticks;
 }
 
+const TICK_WIDTH_MIN = 62;
+
+/** How many hours lie between two ticks of a time axis, so that their times do not touch. */
+export function hoursPerTick(span_ms: number, width: number): number {
+  const hours = span_ms / 3_600_000;
+  const fits = (every: number) => (hours / every) * TICK_WIDTH_MIN <= width;
+  return [1, 2, 3, 6].find(fits) ?? 12;
+}
+
 /** The y domain of a price chart: both tariffs and every price inside, with air above. */
 export function priceDomain(retail: string, feedIn: string, prices: number[]): [number, number] {
   const values = [Number(retail), Number(feedIn), ...prices].filter(Number.isFinite);

@@ -67,7 +67,7 @@ export const en = {
     flow: (from: string, to: string) => `${from} to ${to}`,
     tooSmall: 'too small to draw',
     balance: (imported: string, exported: string) =>
-      `Homes took ${imported} in this period; solar and batteries gave ${exported}.`,
+      `In this period the homes took ${imported} and gave ${exported}, all together.`,
     quiet: 'No energy crossed a meter in this period.',
     emptyTitle: 'The first figures are on their way',
     empty:

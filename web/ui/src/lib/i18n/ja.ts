@@ -69,7 +69,7 @@ export const ja: Messages = {
     flow: (from, to) => `${from}から${to}へ`,
     tooSmall: '小さいため図では省略',
     balance: (imported, exported) =>
-      `この時間帯に家庭は${imported}を受け取り、太陽光と蓄電池は${exported}を送り出しました。`,
+      `この時間帯に家庭は合わせて${imported}を受け取り、${exported}を送り出しました。`,
     quiet: 'この時間帯は電気の出入りがありませんでした。',
     emptyTitle: 'まもなく最初の数値が届きます',
     empty: '受渡し時間帯が計量され、精算されると、その電気の流れがここに現れます。',
