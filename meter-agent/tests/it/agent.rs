@@ -23,7 +23,7 @@ const SPEED: u32 = 300;
 
 /// A meter through which a constant power flows; positive = import.
 async fn constant_meter(clock: Arc<dyn Clock>, power_w: i64) -> Meter {
-    Meter::start(move || {
+    Meter::start(move |_| {
         let counted_wh = clock.now().millis_since(STARTS_AT) * power_w.abs() / 3_600_000;
         let (import_wh, export_wh) =
             if power_w > 0 { (4_000_000 + counted_wh, 77) } else { (88, 5_000_000 + counted_wh) };

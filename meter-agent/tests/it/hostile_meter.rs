@@ -55,7 +55,7 @@ impl Drop for Bench {
 async fn bench(manner: impl Fn(usize) -> Manner + Send + Sync + 'static) -> Bench {
     let (clock, requests) = (Arc::new(RequestClock::default()), Arc::new(AtomicUsize::new(0)));
     let (moved, counted) = (Arc::clone(&clock), Arc::clone(&requests));
-    let meter = Meter::start(move || {
+    let meter = Meter::start(move |_| {
         let index = counted.fetch_add(1, Ordering::SeqCst);
         moved.0.fetch_add(1_000, Ordering::SeqCst);
         let import_wh = 1_000_000 + i64::try_from(index).unwrap();
@@ -173,6 +173,44 @@ async fn a_meter_that_is_not_there_is_waited_for() {
     }
     stop.cancel();
     timeout(Duration::from_secs(1), task).await.unwrap().unwrap();
+}
+
+/// A silent unit behind a gateway costs its neighbours three reconnections, then one a minute.
+#[tokio::test]
+async fn a_dead_unit_does_not_block_its_neighbours() {
+    let meter = Meter::start(|unit| {
+        let manner = if unit == 2 { Manner::Silent } else { Manner::Sound };
+        (Shown { import_wh: 5, export_wh: 6, power_w: 7.0 }, manner)
+    })
+    .await;
+    let (alive, mut events) = mpsc::channel(1);
+    let (dead, mut silence) = mpsc::channel(100);
+    let device = |unit, events| Device {
+        unit,
+        profile: hasty_profile(),
+        poll_interval: Duration::from_millis(20),
+        events,
+    };
+    let endpoint = Endpoint {
+        host: meter.address.ip().to_string(),
+        port: meter.address.port(),
+        devices: vec![device(1, alive), device(2, dead)],
+        gap_max_ms: GAP_MAX_MS,
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(endpoint.run(Arc::new(RequestClock::default()), stop.clone()));
+    for _ in 0..100 {
+        let event = timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap();
+        assert!(matches!(event, MeterEvent::Reading(_)), "{event:?}");
+    }
+    stop.cancel();
+    task.await.unwrap();
+    let mut silences = 0;
+    while let Some(event) = silence.recv().await {
+        assert!(matches!(event, MeterEvent::Offline(_)), "{event:?}");
+        silences += 1;
+    }
+    assert_eq!((silences, *meter.connections.lock().unwrap()), (3, 4));
 }
 
 /// All faults mixed over an hour of market time: what is closed never exceeds what was counted.

@@ -38,7 +38,7 @@ pub(crate) struct Shown {
     pub(crate) power_w: f32,
 }
 
-type Answer = Arc<dyn Fn() -> (Shown, Manner) + Send + Sync>;
+type Answer = Arc<dyn Fn(u8) -> (Shown, Manner) + Send + Sync>;
 
 /// A running meter.
 pub(crate) struct Meter {
@@ -54,9 +54,9 @@ impl Drop for Meter {
 }
 
 impl Meter {
-    /// Serves an SDM630; `answer` is asked for every request.
+    /// Serves an SDM630; `answer` is asked for every request, with its unit id.
     pub(crate) async fn start(
-        answer: impl Fn() -> (Shown, Manner) + Send + Sync + 'static,
+        answer: impl Fn(u8) -> (Shown, Manner) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,7 +76,7 @@ impl Meter {
 async fn serve(mut stream: TcpStream, answer: Answer) {
     let mut request = [0; 12];
     while stream.read_exact(&mut request).await.is_ok() {
-        let (shown, manner) = answer();
+        let (shown, manner) = answer(request[6]);
         if manner == Manner::EndOfFile {
             return;
         }
