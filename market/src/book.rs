@@ -1,7 +1,7 @@
 //! The order book of one delivery period, and the sealed book that a gate leaves.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Overflow;
 use crate::admission::AdmittedOrder;
@@ -10,7 +10,7 @@ use crate::energy::Energy;
 use crate::gate::GateIndex;
 use crate::hash::Digest;
 use crate::member::{Membership, PartyId};
-use crate::order::{OrderId, Preferences, Side, Step};
+use crate::order::{MalformedOrder, OrderId, Preferences, Side, Step, check_steps};
 use crate::price::Price;
 use crate::time::DeliveryPeriod;
 use crate::zone::ZoneId;
@@ -63,6 +63,14 @@ pub struct SealedBook {
 }
 
 impl PeriodBook {
+    /// A book in which nobody has ordered yet, and whose gates before `next_gate` have closed.
+    ///
+    /// A book comes into being with its first order; the gates that closed before that order were
+    /// never its own (see [`crate::gate::GateSchedule::next_gate`]).
+    pub fn before_gate(next_gate: GateIndex) -> Self {
+        Self { gates_closed: next_gate.0, ..Self::default() }
+    }
+
     /// Places an order, replacing the party's earlier one for this period and side.
     pub fn place(&mut self, admitted: &AdmittedOrder) {
         let order = admitted.order();
@@ -237,23 +245,72 @@ fn levels(orders: &[BookedOrder]) -> Result<Vec<(Price, Energy)>, Overflow> {
     Ok(levels.into_iter().collect())
 }
 
-/// A book from bare orders, for clearing without a ledger: studies, benches, tests.
+/// A book from bare orders, for clearing without a ledger: studies, benches, tests. It holds what
+/// [`PeriodBook::seal`] guarantees, and puts the orders into the same order.
 ///
 /// # Errors
-/// [`EmptyOrder`] if an order has no steps; everything else was the caller's to check.
+/// [`NotABook`] names the first order that could not stand in a book.
 pub fn sealed_from_orders(
     period: DeliveryPeriod,
-    bids: Vec<BookedOrder>,
-    offers: Vec<BookedOrder>,
+    mut bids: Vec<BookedOrder>,
+    mut offers: Vec<BookedOrder>,
     salt: Digest,
-) -> Result<SealedBook, EmptyOrder> {
-    if let Some(order) = bids.iter().chain(&offers).find(|order| order.steps.is_empty()) {
-        return Err(EmptyOrder(order.id));
+) -> Result<SealedBook, NotABook> {
+    let mut ids = BTreeSet::new();
+    for (side, orders) in [(Side::Buy, &mut bids), (Side::Sell, &mut offers)] {
+        orders.sort_by_key(|order| order.party);
+        for order in orders.iter() {
+            if order.steps.is_empty() {
+                return Err(NotABook::EmptyOrder(order.id));
+            }
+            check_steps(side, &order.steps)
+                .map_err(|problem| NotABook::Malformed { order: order.id, problem })?;
+            if !ids.insert(order.id) {
+                return Err(NotABook::OrderTwice(order.id));
+            }
+        }
+        for (one, other) in orders.iter().zip(orders.iter().skip(1)) {
+            if one.party == other.party {
+                return Err(NotABook::PartyTwice { party: one.party, side });
+            }
+        }
+    }
+    for bid in &bids {
+        let own = offers.binary_search_by_key(&bid.party, |offer| offer.party).ok();
+        let own = own.and_then(|at| offers.get(at)?.steps.first());
+        if own.zip(bid.steps.first()).is_some_and(|(offer, bid)| bid.limit >= offer.limit) {
+            return Err(NotABook::OwnOrdersCross(bid.party));
+        }
     }
     Ok(SealedBook { period, gate: GateIndex(0), bids, offers, crossed: Vec::new(), salt })
 }
 
-/// An order without a step cannot stand in a book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("order {0} has no steps")]
-pub struct EmptyOrder(pub OrderId);
+/// Bare orders that do not form a book.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotABook {
+    /// An order without a step.
+    #[error("order {0} has no steps")]
+    EmptyOrder(OrderId),
+    /// An order whose steps break its form.
+    #[error("order {order} is malformed: {problem}")]
+    Malformed {
+        /// The order.
+        order: OrderId,
+        /// What is wrong with it.
+        problem: MalformedOrder,
+    },
+    /// Two orders with one name.
+    #[error("order {0} stands there twice")]
+    OrderTwice(OrderId),
+    /// Two orders of one party on one side.
+    #[error("party {party} has two orders on side {side:?}")]
+    PartyTwice {
+        /// The party.
+        party: PartyId,
+        /// Bids or offers.
+        side: Side,
+    },
+    /// A party's bid that reaches its own offer.
+    #[error("the bid of party {0} reaches its own offer")]
+    OwnOrdersCross(PartyId),
+}

@@ -133,26 +133,10 @@ impl Order {
         if self.sequence == 0 {
             return Err(MalformedOrder::SequenceZero);
         }
-        if self.steps.len() > STEPS_MAX {
-            return Err(MalformedOrder::TooManySteps(self.steps.len()));
-        }
         if self.preferences.partners.len() > PARTNERS_MAX {
             return Err(MalformedOrder::TooManyPartners(self.preferences.partners.len()));
         }
-        let mut previous: Option<Price> = None;
-        for (index, step) in self.steps.iter().enumerate() {
-            if !step.energy.is_positive() {
-                return Err(MalformedOrder::EnergyNotPositive { index, energy: step.energy });
-            }
-            let worse = previous.is_none_or(|before| match self.side {
-                Side::Buy => step.limit < before,
-                Side::Sell => step.limit > before,
-            });
-            if !worse {
-                return Err(MalformedOrder::StepsNotInOrder { index });
-            }
-            previous = Some(step.limit);
-        }
+        check_steps(self.side, &self.steps)?;
         self.energy()?;
         Ok(())
     }
@@ -169,4 +153,30 @@ impl Order {
     pub fn is_withdrawal(&self) -> bool {
         self.steps.is_empty()
     }
+}
+
+/// Checks the steps of a curve by themselves: not too many, each for some energy, limits getting
+/// strictly worse.
+///
+/// # Errors
+/// [`MalformedOrder`] names the first rule that is broken.
+pub(crate) fn check_steps(side: Side, steps: &[Step]) -> Result<(), MalformedOrder> {
+    if steps.len() > STEPS_MAX {
+        return Err(MalformedOrder::TooManySteps(steps.len()));
+    }
+    let mut previous: Option<Price> = None;
+    for (index, step) in steps.iter().enumerate() {
+        if !step.energy.is_positive() {
+            return Err(MalformedOrder::EnergyNotPositive { index, energy: step.energy });
+        }
+        let worse = previous.is_none_or(|before| match side {
+            Side::Buy => step.limit < before,
+            Side::Sell => step.limit > before,
+        });
+        if !worse {
+            return Err(MalformedOrder::StepsNotInOrder { index });
+        }
+        previous = Some(step.limit);
+    }
+    Ok(())
 }

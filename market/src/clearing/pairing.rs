@@ -12,8 +12,8 @@ use crate::order::Origin;
 use crate::price::Price;
 use crate::trade::Trade;
 
-/// Turns fills into trades. Every pass either exhausts an order or follows a named partnership, so
-/// there are at most as many trades as filled orders and named partners together.
+/// Turns fills into trades. Every trade exhausts an order, and the last one exhausts two, so there
+/// are fewer trades than filled orders.
 ///
 /// # Errors
 /// [`Overflow`] if an amount leaves its range.
@@ -23,13 +23,9 @@ pub(super) fn pair(
     offer_fills: &[Energy],
     price: Price,
 ) -> Result<Vec<Trade>, Overflow> {
-    let mut pairing = Pairing {
-        book,
-        price,
-        bids: Open::new(book.bids(), bid_fills),
-        offers: Open::new(book.offers(), offer_fills),
-        trades: Vec::with_capacity(bid_fills.len().saturating_add(offer_fills.len())),
-    };
+    let (bids, offers) = (Open::new(book.bids(), bid_fills), Open::new(book.offers(), offer_fills));
+    let trades = Vec::with_capacity(bids.orders.len().saturating_add(offers.orders.len()));
+    let mut pairing = Pairing { book, price, bids, offers, trades };
     pairing.partners()?;
     for origin in [Origin::Solar, Origin::Battery] {
         let prefers = |order: &BookedOrder| order.preferences.origin == Some(origin);
@@ -95,6 +91,9 @@ impl Pairing<'_> {
             if wanted.is_zero() || !chosen(buyer) {
                 bid = bid.saturating_add(1);
             } else if left.is_zero() || !chosen(seller) {
+                offer = offer.saturating_add(1);
+            } else if buyer.party == seller.party {
+                // A sealed book never fills both; whatever else comes in must not go on for ever.
                 offer = offer.saturating_add(1);
             } else {
                 self.trade(bid, offer)?;
