@@ -65,6 +65,15 @@ impl GateSchedule {
         Some(period.start().plus_millis(i64::try_from(*lead).ok()?.checked_neg()?))
     }
 
+    /// The gate for which an order counts that is committed at `at`: the first that has not closed
+    /// by then. Beyond the last gate if all have.
+    pub fn next_gate(&self, period: DeliveryPeriod, at: Timestamp) -> GateIndex {
+        let gates = (0..u8::try_from(self.count()).unwrap_or(u8::MAX)).map(GateIndex);
+        let closed = |gate: &GateIndex| self.closes_at(period, *gate).is_some_and(|end| end <= at);
+        let closed = gates.take_while(closed).count();
+        GateIndex(u8::try_from(closed).unwrap_or(u8::MAX))
+    }
+
     /// When the period's last gate closes; nothing can be ordered for it from then on.
     pub fn last_closes_at(&self, period: DeliveryPeriod) -> Timestamp {
         let lead = self.leads_ms.last().copied().unwrap_or_default();
