@@ -52,10 +52,16 @@ impl Price {
     /// [`Overflow`] if the amount leaves the range.
     pub fn amount_for(self, energy: Energy) -> Result<Money, Overflow> {
         let failed = Overflow::of("price x energy");
-        let product = i128::from(self.0).checked_mul(i128::from(energy.wh())).ok_or(failed)?;
-        let floor = product.div_euclid(1000);
-        let rest = product.rem_euclid(1000);
-        let up = rest > 500 || (rest == 500 && floor.rem_euclid(2) == 1);
+        let (price, wh) = (self.0, energy.wh());
+        // Nearly every product fits into 64 bits, where the division costs a fraction.
+        if let Some(product) = price.checked_mul(wh) {
+            let (floor, rest) = (product.div_euclid(1000), product.rem_euclid(1000));
+            let up = rounds_up(rest, floor.rem_euclid(2) == 1);
+            return floor.checked_add(i64::from(up)).map(Money::from_micros).ok_or(failed);
+        }
+        let product = i128::from(price).checked_mul(i128::from(wh)).ok_or(failed)?;
+        let (floor, rest) = (product.div_euclid(1000), product.rem_euclid(1000));
+        let up = rounds_up(i64::try_from(rest).map_err(|_| failed)?, floor.rem_euclid(2) == 1);
         let rounded = floor.checked_add(i128::from(up)).ok_or(failed)?;
         i64::try_from(rounded).map(Money::from_micros).map_err(|_| failed)
     }
@@ -74,6 +80,11 @@ impl Price {
         let price = steps.checked_mul(i128::from(tick.0.get())).ok_or(failed)?;
         i64::try_from(price).map(Self).map_err(|_| failed)
     }
+}
+
+/// Half to even: whether `rest` thousandths above a number go up to the next one.
+fn rounds_up(rest: i64, odd: bool) -> bool {
+    rest > 500 || (rest == 500 && odd)
 }
 
 impl std::str::FromStr for Price {

@@ -49,8 +49,8 @@ impl MarketRules {
         period.end().plus_millis(i64::try_from(self.settlement_delay_ms).unwrap_or(i64::MAX))
     }
 
-    /// Checks that the rules agree with each other, so that no admitted order can make a clearing
-    /// or a settlement overflow.
+    /// Checks that the rules agree with each other, and that the money for one metering point's
+    /// energy stays inside 64 bits. Genesis, which knows the members, bounds the sums.
     ///
     /// # Errors
     /// [`RulesError`] names the rule that does not fit.

@@ -71,8 +71,8 @@ pub struct ClearingResult {
 /// every node, whatever the order in which messages came.
 ///
 /// # Errors
-/// [`Overflow`] if a sum leaves its range. Admitted orders cannot cause it (see
-/// [`MarketRules::check`]); hostile bare books can.
+/// [`Overflow`] if a sum leaves its range. Admitted orders cannot cause it, because genesis bounds
+/// what all members together can turn over; hostile bare books can.
 pub fn clear(book: &SealedBook, rules: &MarketRules) -> Result<ClearingResult, Overflow> {
     match rules.mechanism {
         MechanismKind::Auction => clear_auction(book, rules),

@@ -1,6 +1,8 @@
 //! Sharing out too little among equals: pro rata by largest remainder, ungrindable at the last
 //! watt-hour.
 
+use std::cmp::Ordering;
+
 use crate::Overflow;
 use crate::energy::Energy;
 use crate::hash::Digest;
@@ -48,16 +50,37 @@ pub(super) fn ration(
         shares.push((claim, share, remainder));
     }
     let left = usize::try_from(total.minus(given)?.wh()).map_err(|_| failed)?;
-    if left > 0 {
-        let draw = |claim: &Claim| Digest::of(&[claim.id.as_bytes(), salt.as_bytes()]);
-        shares.sort_by(|(a, _, more), (b, _, less)| {
-            less.cmp(more).then_with(|| (draw(a), a.index).cmp(&(draw(b), b.index)))
-        });
-        for (_, share, _) in shares.iter_mut().take(left) {
+    for at in lucky(&shares, left, salt) {
+        if let Some((_, share, _)) = shares.get_mut(at) {
             *share = share.plus(Energy::from_wh(1))?;
         }
     }
     Ok(shares.into_iter().map(|(claim, share, _)| (claim.index, share)).collect())
+}
+
+/// Which of the shares get one of the `left` watt-hours: those with the largest remainders. Lots
+/// are drawn only among those that tie for the last places, because a hash is dear.
+fn lucky(shares: &[(&Claim, Energy, i128)], left: usize, salt: &Digest) -> Vec<usize> {
+    let mut remainders: Vec<i128> = shares.iter().map(|(_, _, remainder)| *remainder).collect();
+    remainders.sort_unstable_by(|a, b| b.cmp(a));
+    let Some(cut) = left.checked_sub(1).and_then(|last| remainders.get(last).copied()) else {
+        return Vec::new();
+    };
+    let (mut winners, mut tied) = (Vec::with_capacity(left), Vec::new());
+    for (at, (claim, _, remainder)) in shares.iter().enumerate() {
+        match remainder.cmp(&cut) {
+            Ordering::Greater => winners.push(at),
+            Ordering::Equal => tied.push((at, claim.id)),
+            Ordering::Less => {}
+        }
+    }
+    let places = left.saturating_sub(winners.len());
+    if places < tied.len() {
+        let draw = |id: &OrderId| Digest::of(&[id.as_bytes(), salt.as_bytes()]);
+        tied.sort_by_cached_key(|(at, id)| (draw(id), *at));
+    }
+    winners.extend(tied.into_iter().take(places).map(|(at, _)| at));
+    winners
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) struct Crossing {
 }
 
 /// A step of some order, flat for sorting.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Level {
     /// The limit; negated for bids, so that better always sorts first.
     rank: i64,
@@ -60,7 +60,7 @@ fn levels(
             levels.push(Level { rank, order: order_index, energy: step.energy });
         }
     }
-    levels.sort_unstable();
+    levels.sort_unstable_by_key(|level| (level.rank, level.order));
     Ok(levels)
 }
 
