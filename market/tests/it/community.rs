@@ -1,0 +1,113 @@
+//! A small community whose members sign what they say.
+
+use market::admission::{AdmissionContext, Rejection, admit_order};
+use market::book::PeriodBook;
+use market::energy::Energy;
+use market::keys::{ChainId, SigningKey};
+use market::member::{Member, Membership, MeteringPointId};
+use market::order::{Order, Preferences, Side, Step};
+use market::price::Price;
+use market::reading::{IntervalReading, Quality};
+use market::rules::MarketRules;
+use market::signed::{Envelope, Signable, Signed};
+use market::time::Timestamp;
+use market::zone::ZoneId;
+
+use crate::bare::{party, period, rules};
+
+/// What every metering point is registered for, both ways.
+pub(crate) const REGISTERED_WH: i64 = 1_000;
+
+pub(crate) struct Community {
+    pub(crate) chain: ChainId,
+    pub(crate) rules: MarketRules,
+    pub(crate) members: Membership,
+    keys: Vec<SigningKey>,
+}
+
+impl Community {
+    pub(crate) fn of(count: usize) -> Self {
+        let key = |n: usize| SigningKey::from_seed(&[u8::try_from(n).expect("few") + 1; 32]);
+        let keys: Vec<_> = (0..count).map(key).collect();
+        let member = |(n, key): (usize, &SigningKey)| {
+            let limit = Energy::from_wh(REGISTERED_WH);
+            let member = Member {
+                key: key.public(),
+                metering_point: metering_point(n),
+                zone: ZoneId(0),
+                import_max: limit,
+                export_max: limit,
+            };
+            (party(n), member)
+        };
+        let members = keys.iter().enumerate().map(member).collect();
+        let chain = ChainId::from_bytes([7; 32]);
+        Self { chain, rules: rules(500_000, 10), members, keys }
+    }
+
+    pub(crate) fn context(&self, block_time: Timestamp) -> AdmissionContext<'_> {
+        AdmissionContext {
+            chain: &self.chain,
+            rules: &self.rules,
+            membership: &self.members,
+            block_time,
+        }
+    }
+
+    pub(crate) fn sign<T: Signable>(&self, n: usize, payload: T) -> Envelope<T> {
+        Signed::sign(payload, &self.chain, &self.keys[n]).into_envelope()
+    }
+
+    /// An order of the n-th party: limits in micro-units with energies in Wh, best limit first.
+    pub(crate) fn order(&self, n: usize, side: Side, steps: &[(i64, i64)], sequence: u64) -> Order {
+        let step = |(limit, wh): &(i64, i64)| Step {
+            limit: Price::from_micros_per_kwh(*limit),
+            energy: Energy::from_wh(*wh),
+        };
+        Order {
+            community: self.chain,
+            party: party(n),
+            metering_point: metering_point(n),
+            period: period(),
+            side,
+            steps: steps.iter().map(step).collect(),
+            sequence,
+            preferences: Preferences::default(),
+        }
+    }
+
+    /// A plausible reading of the n-th party.
+    pub(crate) fn reading(&self, n: usize) -> IntervalReading {
+        IntervalReading {
+            community: self.chain,
+            party: party(n),
+            metering_point: metering_point(n),
+            period: period(),
+            imported: Energy::from_wh(300),
+            exported: Energy::from_wh(20),
+            quality: Quality::Ok,
+            sequence: 1,
+        }
+    }
+
+    /// Admits an order at an instant and, if it counts, places it.
+    pub(crate) fn place(
+        &self,
+        book: &mut PeriodBook,
+        signed: &Envelope<Order>,
+        at: Timestamp,
+    ) -> Result<(), Rejection> {
+        let admitted = admit_order(signed.clone(), &self.context(at), Some(book))?;
+        book.place(&admitted);
+        Ok(())
+    }
+
+    /// An instant at which the first gate is still open.
+    pub(crate) fn early(&self) -> Timestamp {
+        period().start().plus_millis(-4 * 3_600_000)
+    }
+}
+
+pub(crate) fn metering_point(n: usize) -> MeteringPointId {
+    MeteringPointId::from_bytes(party(n).as_bytes().map(|byte| !byte))
+}
