@@ -175,11 +175,15 @@ fn write_agent(
         ("poll_interval_ms".to_owned(), Value::from(poll_ms)),
     ]);
     let limits = owner_limits(founded, index);
-    let strategy = Table::from_iter([
+    let mut strategy = Table::from_iter([
         ("kind".to_owned(), Value::from("truthful")),
         ("sell_floor".to_owned(), Value::from(limits.sell_floor)),
         ("buy_cap".to_owned(), Value::from(limits.buy_cap)),
     ]);
+    if founded.plans.get(index).is_some_and(|plan| plan.solar.is_some()) {
+        // The simulated batteries never feed in: what leaves these houses comes from the roof.
+        strategy.insert("offer_origin".to_owned(), Value::from("solar"));
+    }
     let config = Table::from_iter([
         ("data_dir".to_owned(), Value::from("data")),
         ("genesis".to_owned(), Value::from("../genesis.toml")),
