@@ -17,7 +17,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mesh::{Multiaddr, TransportKey};
+use mesh::{Multiaddr, TransportKey, key_file};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -214,31 +214,8 @@ impl MeshSection {
     /// # Errors
     /// [`WebError::TransportKey`] if the file is missing, readable by others, or no key.
     pub(crate) fn read_key(&self) -> Result<TransportKey, WebError> {
-        let path = &self.transport_key;
-        let unusable = |problem: String| WebError::TransportKey { path: path.clone(), problem };
-        let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-        let mode = mode_of(path).map_err(|error| unusable(error.to_string()))?;
-        if mode & 0o077 != 0 {
-            return Err(unusable(format!(
-                "its mode is {mode:04o}, others could read it; run chmod 600 on it"
-            )));
-        }
-        let seed = market::hash::parse_hex::<32>(text.trim())
-            .map_err(|_| unusable("expected 64 hexadecimal digits".to_owned()))?;
-        Ok(TransportKey::from_seed(seed))
+        Ok(TransportKey::from_seed(key_file::read(&self.transport_key)?))
     }
-}
-
-#[cfg(unix)]
-fn mode_of(path: &Path) -> io::Result<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
-}
-
-/// Where files have no mode, the owner alone is taken to read them.
-#[cfg(not(unix))]
-fn mode_of(path: &Path) -> io::Result<u32> {
-    fs::metadata(path).map(|_| 0o600)
 }
 
 #[cfg(test)]
@@ -277,25 +254,5 @@ mod tests {
         }
         let error = parse(&GOOD.replace("/ip4/127.0.0.1/tcp/1", "somewhere")).unwrap_err();
         assert!(error.contains("line 6: mesh.bootstrap must be a list of addresses"), "{error}");
-    }
-
-    #[test]
-    fn a_key_that_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        fs::write(&path, "07".repeat(32)).unwrap();
-        let mesh = MeshSection {
-            transport_key: path.clone(),
-            listen: Vec::new(),
-            bootstrap: Vec::new(),
-            mdns: false,
-        };
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(mesh.read_key().unwrap_err().to_string().contains("chmod 600"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(mesh.read_key().unwrap().peer_id(), TransportKey::from_seed([7; 32]).peer_id());
-        fs::write(&path, "07").unwrap();
-        assert!(mesh.read_key().unwrap_err().to_string().contains("64 hexadecimal digits"));
     }
 }

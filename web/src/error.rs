@@ -38,13 +38,8 @@ pub enum WebError {
         name: String,
     },
     /// The transport key cannot be used.
-    #[error("the transport key {path} cannot be used: {problem}")]
-    TransportKey {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    TransportKey(#[from] mesh::key_file::KeyFileError),
     /// The read model cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
