@@ -34,7 +34,9 @@ export async function checkFlows({ context, base, check }) {
           flows: rows.map((row) => ({
             ...row.dataset,
             // What a person reads, in kWh to the Wh.
-            shown_wh: Math.round(parseFloat(row.querySelector('b').innerText.replaceAll(',', '')) * 1000),
+            shown_wh: Math.round(
+              parseFloat(row.querySelector('b').innerText.replaceAll(',', '')) * 1000,
+            ),
           })),
         };
       });
@@ -70,12 +72,17 @@ export async function checkUse({ context, base, check, views }) {
     return !(await page.evaluate(() => window.sameDocument)) && 'the page was loaded anew';
   });
 
-  await inPage({ context, check }, 'the first Tab offers to skip to the content', DESKTOP, async (page) => {
-    await visit(page, `${base}/?lang=en`);
-    await page.keyboard.press('Tab');
-    const target = await page.evaluate(() => document.activeElement?.getAttribute('href'));
-    return target !== '#content' && `focus is on ${target}`;
-  });
+  await inPage(
+    { context, check },
+    'the first Tab offers to skip to the content',
+    DESKTOP,
+    async (page) => {
+      await visit(page, `${base}/?lang=en`);
+      await page.keyboard.press('Tab');
+      const target = await page.evaluate(() => document.activeElement?.getAttribute('href'));
+      return target !== '#content' && `focus is on ${target}`;
+    },
+  );
 
   await inPage({ context, check }, 'language and theme are remembered', DESKTOP, async (page) => {
     await visit(page, `${base}/`);
@@ -91,27 +98,39 @@ export async function checkUse({ context, base, check, views }) {
     return (lang !== 'ja' || theme !== 'dark') && `lang ${lang}, theme ${theme}`;
   });
 
-  await inPage({ context, check }, 'the arrow keys move along the price chart', DESKTOP, async (page) => {
-    await visit(page, `${base}/market?lang=en`);
-    const chart = page.getByRole('slider').first();
-    await chart.focus();
-    await page.keyboard.press('Home');
-    const first = await chart.getAttribute('aria-valuetext');
-    await page.keyboard.press('End');
-    const last = await chart.getAttribute('aria-valuetext');
-    const many = Number(await chart.getAttribute('aria-valuemax')) > 0;
-    return many && first === last && `both ends read "${first}"`;
-  });
+  await inPage(
+    { context, check },
+    'the arrow keys move along the price chart',
+    DESKTOP,
+    async (page) => {
+      await visit(page, `${base}/market?lang=en`);
+      const chart = page.getByRole('slider').first();
+      await chart.focus();
+      await page.keyboard.press('Home');
+      const first = await chart.getAttribute('aria-valuetext');
+      await page.keyboard.press('End');
+      const last = await chart.getAttribute('aria-valuetext');
+      const many = Number(await chart.getAttribute('aria-valuemax')) > 0;
+      return many && first === last && `both ends read "${first}"`;
+    },
+  );
 
-  await inPage({ context, check }, 'a table stands behind the price chart', DESKTOP, async (page) => {
-    await visit(page, `${base}/market?lang=en`);
-    await page.click('details summary');
-    const rows = await page.locator('details[open] tbody tr').count();
-    return rows === 0 && 'it has no rows';
-  });
+  await inPage(
+    { context, check },
+    'a table stands behind the price chart',
+    DESKTOP,
+    async (page) => {
+      await visit(page, `${base}/market?lang=en`);
+      await page.click('details summary');
+      const rows = await page.locator('details[open] tbody tr').count();
+      return rows === 0 && 'it has no rows';
+    },
+  );
 
   if (views.household) {
-    await inPage({ context, check }, 'a receipt can be saved', DESKTOP, (page) => saveReceipt(page, base));
+    await inPage({ context, check }, 'a receipt can be saved', DESKTOP, (page) =>
+      saveReceipt(page, base),
+    );
   }
 }
 

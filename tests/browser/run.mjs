@@ -15,7 +15,10 @@ import { chromium } from 'playwright-core';
 import { checkFlows, checkLive, checkUse } from './behaviour.mjs';
 import { checkView } from './views.mjs';
 
-const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8080').replace(/\/$/, '');
+const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8080').replace(
+  /\/$/,
+  '',
+);
 const patience_ms = Number(process.env.HIDAMARI_PATIENCE_S ?? '180') * 1000;
 const out = join(dirname(fileURLToPath(import.meta.url)), 'out');
 
@@ -26,8 +29,14 @@ const SIZES = [
 const SCHEMES = ['light', 'dark'];
 const LANGUAGES = ['en', 'ja'];
 const FLAGS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ];
 
 let passed = 0;

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const LAYOUT_SHIFT_MAX = 0.02;
 /** What shows that a view has its data: nothing waits any more. */
-const SETTLED = () => !!document.querySelector('h1') && !document.querySelector('[aria-busy="true"]');
+const SETTLED = () =>
+  !!document.querySelector('h1') && !document.querySelector('[aria-busy="true"]');
 
 /** Opens a page that collects its console errors. */
 export async function openPage(context, { size, scheme = 'light' }) {
@@ -51,18 +52,15 @@ export async function checkView({ context, base, out, check, axe, look }) {
     check(`${name}: is in its language`, shown !== language && `lang is ${shown}`);
 
     await page.evaluate(axe.source);
-    const violations = await page.evaluate(
-      async (values) => {
-        const { violations } = await window.axe.run(document, {
-          runOnly: { type: 'tag', values },
-        });
-        return violations.map(({ id, nodes }) => {
-          const where = nodes.slice(0, 3).map((node) => `${node.target}: ${node.failureSummary}`);
-          return `${id} (${nodes.length}) ${where.join(' | ')}`;
-        });
-      },
-      RULES,
-    );
+    const violations = await page.evaluate(async (values) => {
+      const { violations } = await window.axe.run(document, {
+        runOnly: { type: 'tag', values },
+      });
+      return violations.map(({ id, nodes }) => {
+        const where = nodes.slice(0, 3).map((node) => `${node.target}: ${node.failureSummary}`);
+        return `${id} (${nodes.length}) ${where.join(' | ')}`;
+      });
+    }, RULES);
     check(`${name}: accessible`, violations.join('; '));
 
     await page.screenshot({ path: join(out, `${name}.png`), fullPage: true });

@@ -47,7 +47,9 @@ test('times and days are the community’s, not the reader’s', () => {
   expect(berlin.localDate(summer_ms)).toBe('2026-06-13');
   expect(tokyo.time(summer_ms)).toBe('07:15');
   expect(tokyo.hourOfDay(summer_ms)).toBe(7.25);
-  expect(berlin.period(summer_ms, summer_ms + 900_000).replaceAll('\u2060', '')).toBe('00:15–00:30');
+  expect(berlin.period(summer_ms, summer_ms + 900_000).replaceAll('\u2060', '')).toBe(
+    '00:15–00:30',
+  );
 });
 
 test('a date is written as that date in every time zone', () => {

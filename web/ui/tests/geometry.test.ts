@@ -48,7 +48,8 @@ describe('the crossing', () => {
       return seed % below;
     };
     for (let round = 0; round < 500; round += 1) {
-      const book = () => Array.from({ length: 1 + random(5) }, () => step(random(9), 1 + random(4)));
+      const book = () =>
+        Array.from({ length: 1 + random(5) }, () => step(random(9), 1 + random(4)));
       const demand = book().sort((a, b) => Number(b.limit) - Number(a.limit));
       const supply = book().sort((a, b) => Number(a.limit) - Number(b.limit));
       let most = 0;
@@ -93,8 +94,15 @@ test('the price line breaks where nothing was traded and lasts each period to it
   const period_ms = 10;
   const at = (period_start_ms: number, price: string | null) => ({ period_start_ms, price });
   expect(priceRuns([at(0, '1'), at(10, '2'), at(20, null), at(30, '3')], period_ms)).toEqual([
-    [{ x: 0, y: 1 }, { x: 10, y: 2 }, { x: 20, y: 2 }],
-    [{ x: 30, y: 3 }, { x: 40, y: 3 }],
+    [
+      { x: 0, y: 1 },
+      { x: 10, y: 2 },
+      { x: 20, y: 2 },
+    ],
+    [
+      { x: 30, y: 3 },
+      { x: 40, y: 3 },
+    ],
   ]);
   expect(priceRuns([at(0, '1'), at(50, '2')], period_ms)).toHaveLength(2);
 });

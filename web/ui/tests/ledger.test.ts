@@ -19,7 +19,13 @@ test('only so many blocks are kept', () => {
 
 test('the certificate shows every validator and every signer', () => {
   const validators = ['a', 'b'].map((address) => ({ address, power: 1 }));
-  const votes = votesOf([{ validator: 'b', power: 1 }, { validator: 'old', power: 2 }], validators);
+  const votes = votesOf(
+    [
+      { validator: 'b', power: 1 },
+      { validator: 'old', power: 2 },
+    ],
+    validators,
+  );
   expect(votes).toEqual([
     { address: 'old', power: 2, signed: true },
     { address: 'a', power: 1, signed: false },

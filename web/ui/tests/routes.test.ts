@@ -21,12 +21,17 @@ test('trailing slashes and foreign parameters do not matter', () => {
   expect(parseRoute('/market/', '?lang=ja')).toEqual({ area: 'market', period_start_ms: null });
 });
 
-test.each(['/nowhere', '/ledger/0', '/ledger/-1', '/ledger/x', '/ledger/1/2', '/households/%', '/market/1'])(
-  '%s is missing',
-  (path) => {
-    expect(parseRoute(path)).toEqual({ area: 'missing' });
-  },
-);
+test.each([
+  '/nowhere',
+  '/ledger/0',
+  '/ledger/-1',
+  '/ledger/x',
+  '/ledger/1/2',
+  '/households/%',
+  '/market/1',
+])('%s is missing', (path) => {
+  expect(parseRoute(path)).toEqual({ area: 'missing' });
+});
 
 test('a malformed choice falls back to the default', () => {
   expect(parseRoute('/households/x', '?date=today')).toMatchObject({ date: null });

@@ -44,7 +44,8 @@ export function makeFormats({ language, currency, timeZone }: Place) {
   });
   const counts = new Intl.NumberFormat(locale);
   const ratios = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
-  const money = (digits: number, signed: boolean) => moneyWriter({ locale, currency, digits, signed });
+  const money = (digits: number, signed: boolean) =>
+    moneyWriter({ locale, currency, digits, signed });
   const total = money(minorDigits, false);
   const signedTotal = money(minorDigits, true);
   const fine = money(minorDigits + 2, false);

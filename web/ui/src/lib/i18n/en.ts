@@ -37,20 +37,26 @@ export const en = {
     lostEmpty: 'Trying again by itself…',
     marketTime: 'Market time',
     speed: (factor: string) => `×${factor}`,
-    speedHint: (factor: string) => `This community’s clock runs ${factor} times as fast as real time`,
+    speedHint: (factor: string) =>
+      `This community’s clock runs ${factor} times as fast as real time`,
     block: 'Block',
     peers: (count: string) => `${count} peers`,
   },
   load: {
     loading: 'Loading…',
     failed: 'This could not be loaded',
-    offline: 'The dashboard does not answer. Check that it is running; it is asked again by itself.',
+    offline:
+      'The dashboard does not answer. Check that it is running; it is asked again by itself.',
     again: 'Try again',
     stale: 'These figures are from before the connection was lost.',
     broken: 'This part of the page could not be loaded, perhaps because the dashboard was updated.',
     reload: 'Load the page anew',
   },
-  table: { show: 'Show as a table', more: 'Load older ones', all: (count: string) => `Show all ${count}` },
+  table: {
+    show: 'Show as a table',
+    more: 'Load older ones',
+    all: (count: string) => `Show all ${count}`,
+  },
   home: {
     title: 'The neighbourhood now',
     flowTitle: 'Who powers whom',
