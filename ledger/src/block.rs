@@ -76,7 +76,7 @@ pub struct Header {
     pub transactions_root: Digest,
     /// Root of the state after this block.
     pub state_root: Digest,
-    /// Merkle root of what this block decided.
+    /// Head of the Merkle tree of what this block decided ([`crate::results::results_root`]).
     pub results_root: Digest,
     /// Hash of the validator set that decides the *next* height.
     pub next_validators: Digest,

@@ -5,6 +5,7 @@
 
 use market::Overflow;
 use market::admission::{Rejection, admit_order, admit_reading};
+use market::book::PeriodBook;
 use market::clearing::laws::BrokenLaw;
 use market::clearing::{clear, laws};
 use market::member::PartyId;
@@ -39,6 +40,10 @@ pub enum DraftError {
     #[error("debits and credits differ after height {0}")]
     Unbalanced(u64),
 }
+
+/// How many periods one block settles for the first time: after a long halt there may be hundreds,
+/// and what a block decides must stay small enough to be sent. The rest is due in the next one.
+const SETTLED_PERIODS_MAX: usize = 16;
 
 /// A block in the making.
 #[derive(Debug, Clone)]
@@ -93,7 +98,9 @@ impl Draft {
                 let context = self.state.admission(self.time);
                 let book = self.state.books.get(&period);
                 let admitted = admit_order(envelope.clone(), &context, book)?;
-                self.state.books.entry(period).or_default().place(&admitted);
+                let next_gate = self.state.rules.gates.next_gate(period, self.time);
+                let book = self.state.books.entry(period);
+                book.or_insert_with(|| PeriodBook::before_gate(next_gate)).place(&admitted);
             }
             Transaction::Reading(envelope) => {
                 let (period, party) = (envelope.unverified().period, envelope.unverified().party);
@@ -180,16 +187,20 @@ impl Draft {
         Ok(())
     }
 
-    /// Settles every delivered period for which all readings are in, or whose time to wait is
-    /// over; and anew those that this block corrects.
+    /// Settles delivered periods for which all readings are in, or whose time to wait is over, at
+    /// most [`SETTLED_PERIODS_MAX`] of them; and anew those that this block corrects.
     fn settle_due(&mut self) -> Result<(), DraftError> {
         let known = self.state.trades.keys().chain(self.state.readings.keys());
         let open: BTreeSet<_> = known.copied().filter(|period| period.end() <= self.time).collect();
+        let mut settled_count = 0_usize;
         for period in open {
             let first = !self.state.settled.contains_key(&period);
             let due = self.time >= self.state.rules.estimated_from(period)
                 || self.state.all_metered(period);
-            if (first && due) || (!first && self.corrected.contains(&period)) {
+            if first && due && settled_count < SETTLED_PERIODS_MAX {
+                self.settle_period(period)?;
+                settled_count = settled_count.saturating_add(1);
+            } else if !first && self.corrected.contains(&period) {
                 self.settle_period(period)?;
             }
         }
@@ -225,13 +236,15 @@ impl Draft {
         Ok(())
     }
 
-    /// Drops what no later block can change.
+    /// Drops what no later block can change. A period that is final but not settled yet, because
+    /// the chain stood still, is kept until it is.
     fn forget_final(&mut self) {
-        let (rules, time) = (&self.state.rules, self.time);
+        let (rules, time, settled) = (&self.state.rules, self.time, &mut self.state.settled);
         let open = |period: &DeliveryPeriod| rules.final_at(*period) > time;
-        self.state.trades.retain(|period, _| open(period));
-        self.state.readings.retain(|period, _| open(period));
-        self.state.settled.retain(|period, _| open(period));
+        let unsettled = |period: &DeliveryPeriod| !settled.contains_key(period);
+        self.state.trades.retain(|period, _| open(period) || unsettled(period));
+        self.state.readings.retain(|period, _| open(period) || unsettled(period));
+        settled.retain(|period, _| open(period));
     }
 }
 

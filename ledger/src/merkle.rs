@@ -2,6 +2,9 @@
 //!
 //! Leaf = SHA-256(0x00 || bytes), node = SHA-256(0x01 || left || right). Trees are not padded, so a
 //! proof carries index *and* tree size. The tree of no leaves is SHA-256 of nothing.
+//!
+//! A root alone does not fix the size: the path of leaf 0 of 5 leads to the same root when it is
+//! read as one of leaf 0 of 6. RFC 6962 signs both in its tree head; [`head`] does that here.
 
 use market::hash::Digest;
 
@@ -12,6 +15,11 @@ pub fn leaf(bytes: &[u8]) -> Digest {
 
 fn node(left: &Digest, right: &Digest) -> Digest {
     Digest::of(&[&[0x01], left.as_bytes(), right.as_bytes()])
+}
+
+/// Root and size of a tree in one hash, so that a proof cannot be read for another size.
+pub fn head(size: u64, root: &Digest) -> Digest {
+    Digest::of(&[&[0x02], &size.to_be_bytes(), root.as_bytes()])
 }
 
 /// The root over leaf hashes.

@@ -105,11 +105,12 @@ impl Accounts {
         }
         let debits = self.balance(&debit).debits.plus(amount)?;
         let credits = self.balance(&credit).credits.plus(amount)?;
+        let number =
+            self.posting_count.checked_add(1).ok_or(Overflow::of("the number of postings"))?;
         self.balances.entry(debit).or_default().debits = debits;
         self.balances.entry(credit).or_default().credits = credits;
-        self.posting_count =
-            self.posting_count.checked_add(1).ok_or(Overflow::of("the number of postings"))?;
-        Ok(Some(Posting { number: self.posting_count, debit, credit, amount, cause, period }))
+        self.posting_count = number;
+        Ok(Some(Posting { number, debit, credit, amount, cause, period }))
     }
 
     /// What an account has paid and received; nothing if it has never been used.

@@ -127,9 +127,10 @@ impl BlockResults {
     }
 }
 
-/// The Merkle root over leaves.
+/// What a header says about leaves: the head of their Merkle tree, their number included.
 pub fn results_root(leaves: &[ResultLeaf]) -> Digest {
-    merkle::root(leaves.iter().map(ResultLeaf::hash))
+    let size = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
+    merkle::head(size, &merkle::root(leaves.iter().map(ResultLeaf::hash)))
 }
 
 /// What nodes serve to whoever follows the chain.

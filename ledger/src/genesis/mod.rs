@@ -84,6 +84,16 @@ pub enum GenesisError {
         /// The member.
         party: PartyId,
     },
+    /// More money could move than 64 bits hold.
+    #[error(
+        "all members at their limits and at the extreme price would turn over {turnover_micros} \
+         millionths of the currency in one period, beyond {TURNOVER_MAX_MICROS}: lower the \
+         members' import_max and export_max, or the largest of price_min, price_max and the tariffs"
+    )]
+    Turnover {
+        /// How much, in micro-units of the currency.
+        turnover_micros: i128,
+    },
     /// A time span of nothing.
     #[error("{0} must be above 0")]
     Zero(&'static str),
@@ -146,9 +156,30 @@ impl Genesis {
                 }
             }
         }
+        self.check_turnover()
+    }
+
+    /// Sums of money stay inside 64 bits, so that no admitted order or reading can make a clearing,
+    /// a settlement or an account overflow and thereby stop the chain.
+    fn check_turnover(&self) -> Result<(), GenesisError> {
+        let (rules, tariffs) = (&self.rules, &self.rules.tariffs);
+        let prices = [rules.price_min, rules.price_max, tariffs.retail, tariffs.feed_in];
+        let magnitudes = prices.iter().map(|price| price.micros_per_kwh().unsigned_abs());
+        let extreme = i128::from(magnitudes.max().unwrap_or_default());
+        let limits = self.members.values().flat_map(|m| [m.import_max, m.export_max]);
+        let energy_wh: i128 = limits.map(|limit| i128::from(limit.wh())).sum();
+        let turnover_micros = energy_wh.saturating_mul(extreme).div_euclid(1_000);
+        if turnover_micros > TURNOVER_MAX_MICROS {
+            return Err(GenesisError::Turnover { turnover_micros });
+        }
         Ok(())
     }
 }
+
+/// The most that may be turned over in one period, in micro-units: 100,000 such periods (nearly
+/// three years of quarters of an hour in which everybody is at the limit all the time) fit into an
+/// account.
+const TURNOVER_MAX_MICROS: i128 = (i64::MAX as i128) / 100_000;
 
 fn check_text(
     field: &'static str,
