@@ -1,0 +1,188 @@
+//! Everything that comes from outside is read by functions that end, do not panic, and read one
+//! value from one spelling. Thousands of random and mutated inputs, the same on every run; the
+//! fuzz targets in `fuzz/` go on where this stops.
+
+use ledger::block::Block;
+use ledger::genesis;
+use ledger::receipt::Receipt;
+use ledger::results::ServedBlock;
+use ledger::transaction::{NotATransaction, TRANSACTION_BYTES_MAX, Transaction};
+use market::book::SealedBook;
+use market::clearing::{clear, laws};
+
+use crate::neighbourhood::{Chain, genesis as neighbourhood};
+
+/// xorshift64: the same numbers on every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        let limit = u64::try_from(limit.max(1)).expect("64 bits");
+        usize::try_from(self.next() % limit).expect("below a usize")
+    }
+
+    fn byte(&mut self) -> u8 {
+        // Edges are likelier than chance would have them: lengths, tags, signs.
+        let edges = [0, 1, 2, 15, 0x7f, 0x80, 0xff];
+        if self.below(2) == 0 {
+            edges[self.below(edges.len())]
+        } else {
+            self.next().to_be_bytes()[0]
+        }
+    }
+
+    fn noise(&mut self, length_max: usize) -> Vec<u8> {
+        (0..self.below(length_max)).map(|_| self.byte()).collect()
+    }
+
+    /// One to four changes: flip, overwrite, cut out, put in, cut off, repeat.
+    fn mutate(&mut self, seed: &[u8]) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            let to = (at + self.below(40)).min(bytes.len());
+            match self.below(7) {
+                0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
+                1 if !bytes.is_empty() => bytes[at] = self.byte(),
+                2 => drop(bytes.drain(at..to)),
+                3 => drop(bytes.splice(at..at, self.noise(20))),
+                4 => bytes.truncate(at),
+                5 => drop(bytes.splice(at..at, bytes[at..to].to_vec())),
+                _ => {
+                    // A lying length, or an extreme number.
+                    let extreme = if self.below(2) == 0 { 0xff } else { 0x7f };
+                    let end = (at + 4).min(bytes.len());
+                    bytes[at..end].fill(extreme);
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// Feeds noise and mutations of the seeds to a decoder; returns how many inputs it read.
+fn feed(seeds: &[Vec<u8>], rounds: usize, decode: impl Fn(&[u8]) -> bool) -> usize {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut read = 0;
+    for round in 0..rounds {
+        let input = match round % 4 {
+            0 => random.noise(300),
+            _ => {
+                let seed = random.below(seeds.len());
+                random.mutate(&seeds[seed])
+            }
+        };
+        read += usize::from(decode(&input));
+    }
+    assert!(seeds.iter().all(|seed| decode(seed)), "the seeds themselves are read");
+    read
+}
+
+fn transactions() -> Vec<Vec<u8>> {
+    let chain = Chain::of_one_traded_quarter();
+    let said = chain.blocks.iter().flat_map(|executed| &executed.block.transactions);
+    said.map(Transaction::to_bytes).collect()
+}
+
+#[test]
+fn transactions_are_read_from_one_spelling_or_refused() {
+    let read = feed(&transactions(), 20_000, |bytes| {
+        let Ok(read) = Transaction::from_bytes(bytes) else { return false };
+        assert_eq!(read.to_bytes(), bytes, "one value, one spelling");
+        true
+    });
+    assert!(read > 100, "some mutations are still transactions: {read}");
+    let long = vec![1; TRANSACTION_BYTES_MAX + 1];
+    assert_eq!(Transaction::from_bytes(&long), Err(NotATransaction(long.len())));
+}
+
+#[test]
+fn a_mutated_transaction_never_counts_as_another_ones() {
+    let chain = Chain::of_one_traded_quarter();
+    let seeds = transactions();
+    feed(&seeds, 4_000, |bytes| {
+        let Ok(read) = Transaction::from_bytes(bytes) else { return false };
+        let at = chain.state.time().plus_millis(1);
+        // What the state does not know already can only be refused: nobody signed it.
+        assert!(chain.state.admit(&read, at).is_err(), "{read:?}");
+        true
+    });
+}
+
+#[test]
+fn blocks_are_read_from_one_spelling_or_refused() {
+    let chain = Chain::of_one_traded_quarter();
+    let seeds: Vec<_> = chain.blocks.iter().map(|executed| executed.block.to_bytes()).collect();
+    feed(&seeds, 10_000, |bytes| {
+        let Ok(read) = Block::from_bytes(bytes) else { return false };
+        assert_eq!(read.to_bytes(), bytes);
+        true
+    });
+}
+
+#[test]
+fn served_blocks_are_read_from_one_spelling_or_refused() {
+    let chain = Chain::of_one_traded_quarter();
+    let encode = |height| borsh::to_vec(&chain.served(height)).expect("in memory");
+    let seeds: Vec<_> = (1..=6).map(encode).collect();
+    let read = feed(&seeds, 10_000, |bytes| {
+        let Ok(read) = borsh::from_slice::<ServedBlock>(bytes) else { return false };
+        assert_eq!(borsh::to_vec(&read).expect("in memory"), bytes);
+        true
+    });
+    assert!(read > 100, "{read}");
+}
+
+#[test]
+fn receipt_files_are_read_from_one_spelling_and_proved_only_if_untouched() {
+    let chain = Chain::of_one_traded_quarter();
+    let genesis = neighbourhood();
+    let committed = chain.served(2).committed;
+    let receipt = Receipt::of(&chain.leaves(2), 1, &committed.block.header, &committed.certificate);
+    let text = receipt.expect("a leaf").to_json();
+    feed(&[text.clone().into_bytes()], 4_000, |bytes| {
+        let Ok(changed) = std::str::from_utf8(bytes) else { return false };
+        let Ok(read) = Receipt::from_json(changed) else { return false };
+        assert_eq!(read.to_json(), changed);
+        assert_eq!(read.verify(&genesis).is_ok(), changed == text);
+        true
+    });
+}
+
+#[test]
+fn genesis_files_are_read_to_something_sound_or_refused() {
+    let text = genesis::write(&neighbourhood()).expect("sound");
+    let read = feed(&[text.into_bytes()], 3_000, |bytes| {
+        let Ok(changed) = std::str::from_utf8(bytes) else { return false };
+        let Ok(read) = genesis::read(changed) else { return false };
+        assert_eq!(read.check(), Ok(()));
+        true
+    });
+    assert!(read > 10, "{read}");
+}
+
+/// Books that no gate could seal: whatever stands in them, clearing ends with a result or an
+/// overflow, and the law check judges the result without a panic.
+#[test]
+fn hostile_books_are_cleared_to_an_end() {
+    let chain = Chain::of_one_traded_quarter();
+    let cleared = chain.blocks.iter().flat_map(|executed| &executed.results.clearings);
+    let seeds: Vec<_> =
+        cleared.map(|cleared| borsh::to_vec(&cleared.book).expect("in memory")).collect();
+    let rules = neighbourhood().rules;
+    let read = feed(&seeds, 20_000, |bytes| {
+        let Ok(book) = borsh::from_slice::<SealedBook>(bytes) else { return false };
+        if let Ok(result) = clear(&book, &rules) {
+            let _ = laws::check(&book, &result);
+        }
+        true
+    });
+    assert!(read > 1_000, "{read}");
+}
