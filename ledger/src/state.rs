@@ -38,6 +38,7 @@ pub struct RecordedReading {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct State {
     pub(crate) chain: ChainId,
+    pub(crate) starts_at: Timestamp,
     pub(crate) height: u64,
     pub(crate) time: Timestamp,
     pub(crate) tip: BlockHash,
@@ -57,6 +58,7 @@ impl State {
     pub fn at_genesis(genesis: &Genesis) -> Self {
         Self {
             chain: genesis.chain_id(),
+            starts_at: genesis.starts_at,
             height: 0,
             time: genesis.starts_at,
             tip: BlockHash::default(),
@@ -146,7 +148,12 @@ impl State {
         let gates = self.books.iter().filter_map(gate);
         let unsettled = self.trades.keys().chain(self.readings.keys());
         let unsettled = unsettled.filter(|period| !self.settled.contains_key(period));
-        gates.chain(unsettled.map(|period| self.rules.estimated_from(*period))).min()
+        // What one block was too small for is due at once.
+        let settlement = |period: &DeliveryPeriod| match self.all_metered(*period) {
+            true => self.time,
+            false => self.rules.estimated_from(*period),
+        };
+        gates.chain(unsettled.map(settlement)).min()
     }
 
     /// What admission needs, for a block at `block_time`.
@@ -155,6 +162,7 @@ impl State {
             chain: &self.chain,
             rules: &self.rules,
             membership: &self.members,
+            starts_at: self.starts_at,
             block_time,
         }
     }

@@ -14,6 +14,10 @@ use crate::rules::MarketRules;
 use crate::signed::{Envelope, Signed};
 use crate::time::{DeliveryPeriod, Timestamp};
 
+/// The highest sequence of an order or a reading: how often a party may change its mind about one
+/// period.
+pub const SEQUENCE_MAX: u64 = 1_000;
+
 /// What admission has to know.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionContext<'a> {
@@ -23,6 +27,8 @@ pub struct AdmissionContext<'a> {
     pub rules: &'a MarketRules,
     /// Its members.
     pub membership: &'a Membership,
+    /// When the community began: nothing before it is metered or settled here.
+    pub starts_at: Timestamp,
     /// The time of the block in which the message would stand.
     pub block_time: Timestamp,
 }
@@ -107,9 +113,16 @@ pub enum Rejection {
         /// The one that counts.
         known: u64,
     },
+    /// A sequence that no honest party ever needs: each replacement costs everybody a place in a
+    /// block for ever, so their number is bounded.
+    #[error("sequence {0} is above {SEQUENCE_MAX}, the most that a period allows")]
+    SequenceBeyondMax(u64),
     /// A reading of a period that is not over.
     #[error("the period ends at {0:?}, it cannot be metered yet")]
     BeforeDelivery(Timestamp),
+    /// A period that began before the community did.
+    #[error("the period starts before the community began, at {0:?}")]
+    BeforeGenesis(Timestamp),
     /// A reading of a period whose settlement is final.
     #[error("the settlement of this period has been final since {0:?}")]
     AfterFinality(Timestamp),
@@ -144,7 +157,9 @@ impl Rejection {
             Self::OffTick(_) => "off_tick",
             Self::BeyondMeteringPoint { .. } => "beyond_metering_point",
             Self::SequenceReplayed { .. } => "sequence_replayed",
+            Self::SequenceBeyondMax(_) => "sequence_beyond_max",
             Self::BeforeDelivery(_) => "before_delivery",
+            Self::BeforeGenesis(_) => "before_genesis",
             Self::AfterFinality(_) => "after_finality",
             Self::ImplausibleReading { .. } => "implausible_reading",
             Self::MissingSent => "missing_sent",
@@ -162,6 +177,8 @@ impl Rejection {
                 | Self::Malformed(_)
                 | Self::PriceOutOfRange { .. }
                 | Self::OffTick(_)
+                | Self::BeforeGenesis(_)
+                | Self::SequenceBeyondMax(_)
                 | Self::MissingSent
                 | Self::BadSignature(_)
         )
@@ -196,6 +213,7 @@ pub fn check_order<'a>(
     let member =
         context.member(&order.community, order.party, order.metering_point, order.period)?;
     order.check_form()?;
+    check_sequence(order.sequence)?;
     context.check_gate(order.period)?;
     context.check_limits(order)?;
     let key = (order.side, order.party);
@@ -265,11 +283,16 @@ pub fn check_reading<'a>(
             return Err(Rejection::ImplausibleReading { counted, max });
         }
     }
+    check_sequence(reading.sequence)?;
     let known = known_sequence.unwrap_or_default();
     if reading.sequence <= known {
         return Err(Rejection::SequenceReplayed { given: reading.sequence, known });
     }
     Ok(member)
+}
+
+fn check_sequence(sequence: u64) -> Result<(), Rejection> {
+    if sequence > SEQUENCE_MAX { Err(Rejection::SequenceBeyondMax(sequence)) } else { Ok(()) }
 }
 
 impl<'a> AdmissionContext<'a> {
@@ -289,6 +312,9 @@ impl<'a> AdmissionContext<'a> {
         }
         if period.length() != self.rules.period_length {
             return Err(Rejection::WrongPeriodLength(period.length().minutes()));
+        }
+        if period.start() < self.starts_at {
+            return Err(Rejection::BeforeGenesis(self.starts_at));
         }
         Ok(member)
     }

@@ -79,27 +79,31 @@ pub async fn audit(genesis: &Genesis, data_dirs: &[PathBuf]) -> Result<Audit, Au
     let mut audit = Audit::default();
     let mut laws = laws::Ledger::new(genesis);
     let mut hashes: BTreeMap<u64, BlockHash> = BTreeMap::new();
-    let mut forks = Vec::new();
-    for (index, data_dir) in data_dirs.iter().enumerate() {
+    let mut findings = Vec::new();
+    let mut replayed = State::at_genesis(genesis);
+    let mut heights = Vec::new();
+    for data_dir in data_dirs {
+        if !Store::exists(data_dir) {
+            findings.push(format!("{} holds no ledger", data_dir.display()));
+            continue;
+        }
         let (store, tip) = Store::open(data_dir, genesis).await?;
-        audit.common_height = match index {
-            0 => tip.height(),
-            _ => audit.common_height.min(tip.height()),
-        };
-        let mut replayed = State::at_genesis(genesis);
         for height in 1..=tip.height() {
             let committed = read(&store, height, data_dir).await?;
             let hash = committed.block.hash();
             if *hashes.entry(height).or_insert(hash) != hash {
-                forks.push(format!("height {height} in {}", data_dir.display()));
+                findings.push(format!("height {height} in {}", data_dir.display()));
             }
-            if index == 0 {
-                replayed = laws.block(&replayed, &committed, &mut audit);
+            // Whoever has the next block brings the replay on: together they have all of it.
+            if height == replayed.height().saturating_add(1) {
+                replayed = laws.block(replayed, &committed, &mut audit);
             }
         }
+        heights.push(tip.height());
         store.close().await;
     }
-    laws.finish(&forks, &mut audit);
+    audit.common_height = heights.iter().copied().min().unwrap_or_default();
+    laws.finish(&findings, &replayed, &mut audit);
     Ok(audit)
 }
 

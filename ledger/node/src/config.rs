@@ -174,6 +174,7 @@ impl NodeConfig {
                 found: key.to_string(),
             });
         }
+        self.check_values(path)?;
         let consensus = ConsensusConfig {
             chain: genesis.chain_id(),
             moniker: self.moniker,
@@ -201,6 +202,38 @@ impl NodeConfig {
             serve_blocks: true,
         };
         Ok(LoadedNode { genesis, data_dir, http_listen: self.http_listen, consensus, mesh })
+    }
+}
+
+impl NodeConfig {
+    /// Checks the values that no file stands behind.
+    fn check_values(&self, path: &Path) -> Result<(), ConfigError> {
+        let misfit = |key, expected, found: &str| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            expected,
+            found: found.to_owned(),
+        };
+        if self.http_listen.parse::<std::net::SocketAddr>().is_err() {
+            let expected = "an address like 127.0.0.1:9100";
+            return Err(misfit("http_listen", expected, &self.http_listen));
+        }
+        addresses(path, "consensus.listen", std::slice::from_ref(&self.consensus.listen))?;
+        addresses(path, "consensus.peers", &self.consensus.peers)?;
+        if let Some(peer) = self.consensus.peers.iter().find(|peer| !peer.contains("/p2p/")) {
+            let expected =
+                "an address with the peer's identity, like /ip4/192.0.2.7/tcp/9000/p2p/12D3..";
+            return Err(misfit("consensus.peers", expected, peer));
+        }
+        for (key, timeout_ms) in [
+            ("consensus.propose_timeout_ms", self.consensus.propose_timeout_ms),
+            ("consensus.vote_timeout_ms", self.consensus.vote_timeout_ms),
+        ] {
+            if !(50..=60_000).contains(&timeout_ms) {
+                return Err(misfit(key, "50 to 60000 milliseconds", &timeout_ms.to_string()));
+            }
+        }
+        Ok(())
     }
 }
 

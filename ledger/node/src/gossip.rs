@@ -108,6 +108,8 @@ impl Gossip {
                 Verdict::Accept
             }
             Err(NotPooled::Known | NotPooled::Rejected(Rejection::SequenceReplayed { .. })) => {
+                let party = subject.party();
+                tracing::info!(%party, sequence, peer = from, "repeated message refused");
                 self.metrics.refused("sequence_replayed");
                 Verdict::Ignore
             }

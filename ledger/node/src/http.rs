@@ -39,7 +39,6 @@ struct StatusPage {
     height: u64,
     round: u32,
     tip: String,
-    state_root: String,
     block_time_ms: i64,
     market_time_ms: i64,
     phase: &'static str,
@@ -85,6 +84,7 @@ async fn metrics(Shared(pages): Shared<Pages>) -> String {
     pages.metrics.height.set(i64::try_from(pages.state.borrow().height()).unwrap_or(i64::MAX));
     pages.metrics.mempool.set(gauge(pages.mempool.len()));
     pages.metrics.peers.set(gauge(pages.mesh.peers().len()));
+    pages.metrics.note_mesh(&pages.mesh.counters().snapshot());
     let connected = pages.consensus.borrow().validators_connected;
     pages.metrics.validators_connected.set(gauge(connected));
     // Each part ends with its own end mark; only the last may stay.
@@ -101,7 +101,6 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
         height: state.height(),
         round: consensus.round,
         tip: state.tip().to_string(),
-        state_root: state.root().to_string(),
         block_time_ms: state.time().as_millis(),
         market_time_ms: pages.clock.now().as_millis(),
         phase: match consensus.phase {

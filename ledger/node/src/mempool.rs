@@ -112,9 +112,17 @@ impl Mempool {
         }
     }
 
-    /// Drops one that a block refused.
-    pub fn drop_subject(&self, subject: Subject) {
-        self.lock().remove(subject);
+    /// Drops one that a block refused, unless a newer one has taken its place meanwhile.
+    pub fn drop_refused(&self, subject: Subject, sequence: u64) {
+        let mut waiting = self.lock();
+        if waiting.by_subject.get(&subject).is_some_and(|entry| entry.sequence == sequence) {
+            waiting.remove(subject);
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        *self.lock() = Waiting::default();
     }
 
     /// How many wait.

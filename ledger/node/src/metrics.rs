@@ -1,6 +1,6 @@
 //! What a node counts, for Prometheus.
 
-use mesh::Topic;
+use mesh::{MeshCounts, Topic};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +23,7 @@ pub(crate) struct NodeMetrics {
     registry: Mutex<Registry>,
     refused: Family<Reason, Counter>,
     accepted: Family<Kind, Counter>,
+    mesh: Family<Reason, Gauge>,
     pub(crate) height: Gauge,
     pub(crate) mempool: Gauge,
     pub(crate) peers: Gauge,
@@ -35,6 +36,7 @@ impl NodeMetrics {
             registry: Mutex::new(Registry::with_prefix("hidamari_node")),
             refused: Family::default(),
             accepted: Family::default(),
+            mesh: Family::default(),
             height: Gauge::default(),
             mempool: Gauge::default(),
             peers: Gauge::default(),
@@ -45,6 +47,8 @@ impl NodeMetrics {
             registry.register("messages_refused", refused, metrics.refused.clone());
             let accepted = "Messages taken into the mempool";
             registry.register("messages_accepted", accepted, metrics.accepted.clone());
+            let mesh = "Mesh messages and peers turned away since the start, by reason";
+            registry.register("mesh_turned_away", mesh, metrics.mesh.clone());
             registry.register("height", "Height of the last block", metrics.height.clone());
             registry.register("mempool_waiting", "Messages waiting", metrics.mempool.clone());
             registry.register("mesh_peers", "Connected mesh peers", metrics.peers.clone());
@@ -58,6 +62,22 @@ impl NodeMetrics {
     /// Counts a refused message.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Takes over what the mesh itself turned away, before anybody looked at its meaning.
+    pub(crate) fn note_mesh(&self, counts: &MeshCounts) {
+        let reasons = [
+            ("oversized", counts.oversized),
+            ("throttled", counts.throttled),
+            ("crowded_out", counts.crowded_out),
+            ("foreign_chain", counts.foreign),
+            ("cut_off", counts.cut_off),
+            ("connections_refused", counts.connections_refused),
+        ];
+        for (reason, count) in reasons {
+            let gauge = self.mesh.get_or_create(&Reason { reason });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a message that waits for a block now.

@@ -1,6 +1,6 @@
 //! A validator process: puts store, consensus, mesh and status pages together, and ends them.
 
-use market::time::Clock;
+use market::time::{Clock, Timestamp};
 use mesh::{Mesh, MeshError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,23 @@ pub enum NodeError {
     /// Consensus did not start, or ended.
     #[error(transparent)]
     Consensus(#[from] ConsensusError),
+    /// A part of the node ended by itself, which only a defect can cause.
+    #[error("the node's {part} ended by itself; its last words are in the log, start it again")]
+    PartEnded {
+        /// Which part.
+        part: &'static str,
+    },
+    /// This machine's clock stands far before the ledger's.
+    #[error(
+        "this machine's clock shows {now}, but the last block is of {tip}; set the clock (a time \
+         service such as NTP keeps it right) and start again"
+    )]
+    ClockBehind {
+        /// The clock's.
+        now: Timestamp,
+        /// The last block's.
+        tip: Timestamp,
+    },
 }
 
 /// Runs a validator until shutdown.
@@ -55,6 +72,10 @@ pub async fn run(
         .map_err(|source| NodeError::DataDir { path: data_dir.clone(), source })?;
     let (store, state) = Store::open(&data_dir, &genesis).await?;
     tracing::info!(height = state.height(), chain = %genesis.chain_id(), "the ledger is open");
+    let drift_max_ms = i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX);
+    if state.time().millis_since(clock.now()) > drift_max_ms {
+        return Err(NodeError::ClockBehind { now: clock.now(), tip: state.time() });
+    }
     let (mesh, events) = Mesh::start(mesh, shutdown.clone()).await?;
 
     let mempool = Mempool::default();
@@ -84,12 +105,22 @@ pub async fn run(
         Pages { moniker, state, consensus: consensus_status, mempool, mesh, clock, metrics };
     // Whatever ends first takes the others with it.
     let ending = shutdown.child_token();
-    let gossip = tokio::spawn(gossip.run(ending.clone()));
-    let pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
-    let result = consensus::run(consensus, validator, ending.clone(), status).await;
+    let mut gossip = tokio::spawn(gossip.run(ending.clone()));
+    let mut pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
+    let mut deciding = std::pin::pin!(consensus::run(consensus, validator, ending.clone(), status));
+    let part = tokio::select! {
+        result = &mut deciding => {
+            ending.cancel();
+            for task in [gossip, pages] {
+                let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
+            }
+            return Ok(result?);
+        }
+        _ = &mut gossip => "mesh side",
+        _ = &mut pages => "status pages",
+    };
+    let asked = shutdown.is_cancelled();
     ending.cancel();
-    for task in [gossip, pages] {
-        let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
-    }
-    Ok(result?)
+    let result = deciding.await;
+    if asked { Ok(result?) } else { Err(NodeError::PartEnded { part }) }
 }

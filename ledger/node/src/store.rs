@@ -122,6 +122,11 @@ impl Store {
         Ok((store, state))
     }
 
+    /// Whether a directory holds a store at all.
+    pub fn exists(data_dir: &Path) -> bool {
+        data_dir.join("ledger.sqlite").is_file()
+    }
+
     async fn prepare(&self, chain: &ChainId) -> Result<(), StoreError> {
         let made = sqlx::raw_sql(SCHEMA).execute(&self.pool).await;
         made.map_err(|source| opening(&self.path, source))?;
@@ -346,8 +351,12 @@ impl Store {
             };
             let block = decode(height, row.get("block"))?;
             let certificate = borsh::from_slice(row.get("certificate")).map_err(failed)?;
-            let encoded =
-                bytes(&ServedBlock { committed: CommittedBlock { block, certificate }, results });
+            let committed = CommittedBlock { block, certificate };
+            let mut encoded = bytes(&ServedBlock { committed: committed.clone(), results });
+            if encoded.len() > bytes_max {
+                // A block that decided more than fits still has to be followed.
+                encoded = bytes(&ServedBlock { committed, results: None });
+            }
             total = total.saturating_add(encoded.len());
             if total > bytes_max && !served.is_empty() {
                 break;

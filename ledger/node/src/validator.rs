@@ -83,24 +83,40 @@ impl Validator {
         self.state.next_due_at().map_or(heartbeat, |due| due.min(heartbeat))
     }
 
+    /// The block that this node proposes. Should what waits make a block that cannot be finished,
+    /// it is thrown away: a bare block always can be, and the chain goes on.
     fn draft(&self) -> Result<Executed, Fatal> {
         let doing = || format!("build block {}", self.state.height().saturating_add(1));
-        let mut draft = Draft::open(&self.state, self.next_time())
-            .map_err(|error| Fatal::new(doing(), error))?;
+        let open = || Draft::open(&self.state, self.next_time());
+        let draft = self.filled(open().map_err(|error| Fatal::new(doing(), error))?);
+        let transactions_count = draft.transaction_count();
+        match draft.finish() {
+            Err(error) if transactions_count > 0 => {
+                tracing::error!(%error, transactions_count, "what waits makes no block; thrown away");
+                self.mempool.clear();
+                let bare = open().and_then(Draft::finish);
+                bare.map_err(|error| Fatal::new(doing(), error))
+            }
+            finished => finished.map_err(|error| Fatal::new(doing(), error)),
+        }
+    }
+
+    /// Admits what waits, in the order of arrival, as far as it fits into a block.
+    fn filled(&self, mut draft: Draft) -> Draft {
         let mut room = BLOCK_BYTES_MAX.saturating_sub(BLOCK_BYTES_RESERVED);
         for transaction in self.mempool.waiting() {
             let length = transaction.to_bytes().len();
             let Some(left) = room.checked_sub(length) else { break };
-            let (subject, _) = transaction.subject();
+            let (subject, sequence) = transaction.subject();
             match draft.admit(transaction) {
                 Ok(()) => room = left,
                 Err(rejection) => {
                     tracing::debug!(?subject, %rejection, "left out of the block");
-                    self.mempool.drop_subject(subject);
+                    self.mempool.drop_refused(subject, sequence);
                 }
             }
         }
-        draft.finish().map_err(|error| Fatal::new(doing(), error))
+        draft
     }
 
     fn check_time(&self, time: Timestamp, standing: Standing) -> Result<(), String> {

@@ -5,12 +5,15 @@
 use ledger::block::Block;
 use ledger::genesis;
 use ledger::receipt::Receipt;
-use ledger::results::ServedBlock;
+use ledger::results::{Cleared, ServedBlock};
 use ledger::transaction::{NotATransaction, TRANSACTION_BYTES_MAX, Transaction};
-use market::book::SealedBook;
+use market::book::{BookedOrder, SealedBook, sealed_from_orders};
+use market::clearing::laws::BrokenLaw;
 use market::clearing::{clear, laws};
+use market::hash::Digest;
+use market::price::Tick;
 
-use crate::neighbourhood::{Chain, genesis as neighbourhood};
+use crate::neighbourhood::{Chain, genesis as neighbourhood, quarter};
 
 /// xorshift64: the same numbers on every run.
 struct Random(u64);
@@ -172,12 +175,9 @@ fn genesis_files_are_read_to_something_sound_or_refused() {
 /// overflow, and the law check judges the result without a panic.
 #[test]
 fn hostile_books_are_cleared_to_an_end() {
-    let chain = Chain::of_one_traded_quarter();
-    let cleared = chain.blocks.iter().flat_map(|executed| &executed.results.clearings);
-    let seeds: Vec<_> =
-        cleared.map(|cleared| borsh::to_vec(&cleared.book).expect("in memory")).collect();
+    let cleared = |cleared: &Cleared| borsh::to_vec(&cleared.book).expect("in memory");
     let rules = neighbourhood().rules;
-    let read = feed(&seeds, 20_000, |bytes| {
+    let read = feed(&of_each_clearing(cleared), 20_000, |bytes| {
         let Ok(book) = borsh::from_slice::<SealedBook>(bytes) else { return false };
         if let Ok(result) = clear(&book, &rules) {
             let _ = laws::check(&book, &result);
@@ -185,4 +185,35 @@ fn hostile_books_are_cleared_to_an_end() {
         true
     });
     assert!(read > 1_000, "{read}");
+}
+
+/// Whatever orders do form a book are cleared by the laws, or are an overflow.
+#[test]
+fn any_orders_that_form_a_book_are_cleared_by_the_laws() {
+    let orders = |cleared: &Cleared| {
+        let (bids, offers) = (cleared.book.bids(), cleared.book.offers());
+        borsh::to_vec(&(bids, offers)).expect("in memory")
+    };
+    let mut rules = neighbourhood().rules;
+    rules.tick = Tick::from_micros_per_kwh(1).expect("every limit is on it");
+    let read = feed(&of_each_clearing(orders), 20_000, |bytes| {
+        type Orders = Vec<BookedOrder>;
+        let Ok((bids, offers)) = borsh::from_slice::<(Orders, Orders)>(bytes) else {
+            return false;
+        };
+        let Ok(book) = sealed_from_orders(quarter(20), bids, offers, Digest::default()) else {
+            return false;
+        };
+        if let Ok(result) = clear(&book, &rules) {
+            let judged = laws::check(&book, &result);
+            assert!(matches!(judged, Ok(()) | Err(BrokenLaw::Overflow(_))), "{judged:?}");
+        }
+        true
+    });
+    assert!(read > 1_000, "{read}");
+}
+
+fn of_each_clearing(bytes: impl Fn(&Cleared) -> Vec<u8>) -> Vec<Vec<u8>> {
+    let chain = Chain::of_one_traded_quarter();
+    chain.blocks.iter().flat_map(|executed| &executed.results.clearings).map(bytes).collect()
 }

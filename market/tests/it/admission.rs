@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use market::admission::{Rejection, admit_order, admit_reading};
+use market::admission::{AdmissionContext, Rejection, SEQUENCE_MAX, admit_order, admit_reading};
 use market::book::PeriodBook;
 use market::energy::Energy;
 use market::gate::GateIndex;
@@ -204,6 +204,36 @@ fn a_withdrawal_is_remembered_so_that_what_it_withdrew_cannot_be_replayed() {
 }
 
 #[test]
+fn a_period_that_began_before_the_community_did_is_refused() {
+    let community = Community::of(1);
+    let order = community.sign(0, community.order(0, Side::Buy, &[(100_000, 1)], 1));
+    let reading = community.sign(0, community.reading(0));
+    let judge = |starts_at| {
+        let early = AdmissionContext { starts_at, ..community.context(community.early()) };
+        let late = AdmissionContext { starts_at, ..community.context(period().end()) };
+        let order = admit_order(order.clone(), &early, None).map(drop);
+        (order, admit_reading(reading.clone(), &late, None).map(drop))
+    };
+    assert_eq!(judge(period().start()), (Ok(()), Ok(())));
+    let later = period().start().plus_millis(1);
+    let refused = Err(Rejection::BeforeGenesis(later));
+    assert_eq!(judge(later), (refused.clone(), refused));
+}
+
+#[test]
+fn nobody_may_change_his_mind_without_end() {
+    let beyond = SEQUENCE_MAX + 1;
+    let refused = refusal(|order| order.sequence = beyond);
+    assert_eq!(refused, Rejection::SequenceBeyondMax(beyond));
+    let refused = reading_refusal(|reading| reading.sequence = u64::MAX);
+    assert_eq!(refused, Rejection::SequenceBeyondMax(u64::MAX));
+    let community = Community::of(1);
+    let last = community.order(0, Side::Buy, &[(100_000, 1)], SEQUENCE_MAX);
+    let context = community.context(community.early());
+    assert!(admit_order(community.sign(0, last), &context, None).is_ok());
+}
+
+#[test]
 fn a_reading_counts_from_the_end_of_delivery_until_just_before_it_is_final() {
     let community = Community::of(1);
     let signed = community.sign(0, community.reading(0));
@@ -296,7 +326,9 @@ fn every_rejection_has_a_code_of_its_own() {
         Rejection::OffTick(price),
         Rejection::BeyondMeteringPoint { wanted: energy, max: energy },
         Rejection::SequenceReplayed { given: 1, known: 1 },
+        Rejection::SequenceBeyondMax(1),
         Rejection::BeforeDelivery(time),
+        Rejection::BeforeGenesis(time),
         Rejection::AfterFinality(time),
         Rejection::ImplausibleReading { counted: energy, max: energy },
         Rejection::MissingSent,

@@ -47,6 +47,7 @@ impl Community {
 
     pub(crate) fn context(&self, block_time: Timestamp) -> AdmissionContext<'_> {
         AdmissionContext {
+            starts_at: Timestamp::from_millis(0),
             chain: &self.chain,
             rules: &self.rules,
             membership: &self.members,

@@ -112,17 +112,14 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
 /// [`DemoError::OtherDemo`] if the directory holds another one.
 pub(super) fn found_in(dir: &Path, options: &DemoOptions) -> Result<Founded, DemoError> {
     let path = dir.join("genesis.toml");
-    let mut founded = found(options)?;
+    let founded = found(options)?;
     if path.exists() {
         let text = std::fs::read_to_string(&path).map_err(DemoError::file(&path))?;
         let kept = ledger::genesis::read(&text).map_err(DemoError::founding)?;
-        // Time spans follow the speed of the first start; who takes part must not change.
-        let same_people = kept.members == founded.genesis.members
-            && kept.validators == founded.genesis.validators;
-        if !same_people {
+        // Who takes part must not change, nor the speed, which the time spans follow.
+        if kept != founded.genesis {
             return Err(DemoError::OtherDemo { dir: dir.to_owned() });
         }
-        founded.genesis = kept;
     } else {
         let text = ledger::genesis::write(&founded.genesis).map_err(DemoError::founding)?;
         std::fs::write(&path, text).map_err(DemoError::file(&path))?;

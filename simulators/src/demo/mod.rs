@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use ledger_node::audit::AuditError;
 use market::time::{Clock, Timestamp};
 use mesh::key_file::KeyFileError;
+use tokio::sync::watch as watch_channel;
 use tokio_util::sync::CancellationToken;
 
 pub use report::Outcome;
@@ -87,8 +88,8 @@ pub enum DemoError {
     NoPort(#[source] io::Error),
     /// The directory holds another demo.
     #[error(
-        "{dir} holds a demo with other households, validators or seed; use the same figures as \
-         then, or another --data-dir"
+        "{dir} holds a demo with other households, validators, seed or speed; use the same figures \
+         as then, or another --data-dir"
     )]
     OtherDemo {
         /// The directory.
@@ -159,15 +160,14 @@ pub async fn run(options: DemoOptions, shutdown: CancellationToken) -> Result<Ou
     let since = founded.genesis.starts_at;
     let stage = Stage::open(&founded.plans, since, &shared, &ending).await?;
     let cast = roles::cast(&home.dir, &options, &founded, &stage, &clock)?;
-    let watcher = Watcher::new(&cast);
+    let seen = Watcher::new(&cast).start(LOOK_EVERY, ending.clone());
     let mut supervisor = Supervisor::start(cast.recipes.clone())?;
     let mut play = Play {
         view: View::open(&options, &cast.dashboard_url, &home.dir)?,
-        seen: Seen::default(),
         highlights: report::Highlights::default(),
         started_at,
     };
-    let played = play.until_the_end(&options, &mut supervisor, &watcher, &shared, &ending, &home);
+    let played = play.until_the_end(&options, &mut supervisor, seen, &shared, &ending, &home);
     let played = played.await;
     play.view.close();
     supervisor.stop().await;
@@ -189,6 +189,9 @@ fn check(options: &DemoOptions) -> Result<(), DemoError> {
     if !(1.0..=600.0).contains(&options.speed) {
         return wrong("--speed", "1 to 600", options.speed.to_string());
     }
+    if options.port == 0 {
+        return wrong("--port", "1 to 65535", "0".to_owned());
+    }
     if options.periods == Some(0) {
         return wrong("--periods", "at least 1", "0".to_owned());
     }
@@ -201,7 +204,6 @@ fn check(options: &DemoOptions) -> Result<(), DemoError> {
 /// The state of a running demo.
 struct Play {
     view: View,
-    seen: Seen,
     highlights: report::Highlights,
     started_at: Instant,
 }
@@ -211,14 +213,14 @@ impl Play {
         &mut self,
         options: &DemoOptions,
         supervisor: &mut Supervisor,
-        watcher: &Watcher,
+        mut seen: watch_channel::Receiver<Seen>,
         clock: &Arc<dyn Clock>,
         ending: &CancellationToken,
         home: &Home,
     ) -> Result<(), DemoError> {
         let mut tend = tokio::time::interval(TEND_EVERY);
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut show = tokio::time::interval(LOOK_EVERY);
+        show.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = ending.cancelled() => return Ok(()),
@@ -228,14 +230,15 @@ impl Play {
                         return Ok(());
                     }
                 }
-                _ = look.tick() => {
-                    self.seen = watcher.look(supervisor.health()).await;
+                _ = show.tick() => {
+                    let mut seen = seen.borrow_and_update().clone();
+                    seen.note_processes(supervisor.health());
                     let now = clock.now();
                     home.keep_clock(now)?;
-                    home.keep_processes(&self.seen)?;
-                    self.highlights.note(&self.seen, self.started_at);
-                    self.view.show(&self.seen, now, self.started_at.elapsed())?;
-                    let settled = self.seen.dashboard.settled_periods;
+                    home.keep_processes(&seen)?;
+                    self.highlights.note(&seen, self.started_at);
+                    self.view.show(&seen, now, self.started_at.elapsed())?;
+                    let settled = seen.dashboard.settled_periods;
                     if options.periods.is_some_and(|wanted| settled >= wanted) {
                         return Ok(());
                     }
@@ -256,7 +259,10 @@ impl Home {
         let (dir, temporary) = match wanted {
             Some(dir) => (dir.to_owned(), false),
             None => {
-                let name = format!("hidamari-demo-{}", std::process::id());
+                // The time makes the name a new one, also where process ids come again.
+                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                let unique = since.unwrap_or_default().as_nanos();
+                let name = format!("hidamari-demo-{}-{unique}", std::process::id());
                 (std::env::temp_dir().join(name), true)
             }
         };

@@ -182,6 +182,7 @@ pub(super) async fn conclude(
     let audit = audit(&founded.genesis, &cast.validator_dirs).await?;
     let mut laws: Vec<LawFound> = audit.laws.iter().map(LawFound::from).collect();
     laws.push(nothing_unmetered(founded, &audit, truth));
+    laws.push(settled_as_wanted(options, &audit));
     let periods = audit.cleared.iter().map(|(period, (price, volume))| PeriodFound {
         period_start_ms: period.start().as_millis(),
         price: price.map(|price| price.to_string()),
@@ -230,6 +231,16 @@ fn nothing_unmetered(founded: &Founded, audit: &Audit, truth: &[MeterTruth]) -> 
         }
     }
     LawFound { name: "nothing_unmetered_is_signed".to_owned(), held: detail.is_empty(), detail }
+}
+
+/// What the dashboard showed as settled is in the ledger.
+fn settled_as_wanted(options: &DemoOptions, audit: &Audit) -> LawFound {
+    let (wanted, found) = (options.periods.unwrap_or_default(), audit.settled_count);
+    let detail = match found < wanted {
+        true => format!("{wanted} periods were shown as settled, the ledger has {found}"),
+        false => String::new(),
+    };
+    LawFound { name: "shown_is_stored".to_owned(), held: detail.is_empty(), detail }
 }
 
 impl From<&Law> for LawFound {

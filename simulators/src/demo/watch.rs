@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::demo::roles::Cast;
 use crate::demo::supervisor::ProcessHealth;
@@ -67,23 +70,47 @@ impl Watcher {
         }
     }
 
-    /// Looks at everything once.
-    pub(super) async fn look(&self, processes: Vec<ProcessHealth>) -> Seen {
-        let mut seen = Seen::default();
-        for url in &self.validator_urls {
-            let page = self.page(&format!("{url}/status")).await;
-            seen.validators.push(page.as_ref().map(validator));
-        }
-        seen.dashboard = self.dashboard().await;
-        seen.agents = self.status_files.iter().map(|file| read_json(file)).collect();
-        seen.processes = processes
-            .into_iter()
-            .map(|health| {
-                let resources = health.pid.and_then(resources);
-                (health, resources)
-            })
-            .collect();
+    /// Looks again and again in a task of its own, so that a page that does not answer holds
+    /// nobody up.
+    pub(super) fn start(self, every: Duration, ending: CancellationToken) -> watch::Receiver<Seen> {
+        let (publish, seen) = watch::channel(Seen::default());
+        tokio::spawn(async move {
+            let mut look = tokio::time::interval(every);
+            look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = ending.cancelled() => return,
+                    _ = look.tick() => {}
+                }
+                tokio::select! {
+                    () = ending.cancelled() => return,
+                    seen = self.look() => publish.send_replace(seen),
+                };
+            }
+        });
         seen
+    }
+
+    /// Looks at everything once; all validators at the same time.
+    async fn look(&self) -> Seen {
+        let mut pages = JoinSet::new();
+        for (index, url) in self.validator_urls.iter().enumerate() {
+            let (client, url) = (self.client.clone(), format!("{url}/status"));
+            pages.spawn(async move { (index, page(&client, &url).await) });
+        }
+        let mut validators = vec![None; self.validator_urls.len()];
+        let dashboard = self.dashboard().await;
+        while let Some(Ok((index, page))) = pages.join_next().await {
+            if let Some(place) = validators.get_mut(index) {
+                *place = page.as_ref().map(validator);
+            }
+        }
+        Seen {
+            validators,
+            dashboard,
+            agents: self.status_files.iter().map(|file| read_json(file)).collect(),
+            processes: Vec::new(),
+        }
     }
 
     async fn dashboard(&self) -> DashboardSeen {
@@ -108,10 +135,25 @@ impl Watcher {
         seen
     }
 
-    /// The JSON of a page, whatever its status; `None` if nobody answers.
-    pub(super) async fn page(&self, url: &str) -> Option<Value> {
-        self.client.get(url).send().await.ok()?.json().await.ok()
+    async fn page(&self, url: &str) -> Option<Value> {
+        page(&self.client, url).await
     }
+}
+
+impl Seen {
+    /// Adds how the processes are, and what each costs.
+    pub(super) fn note_processes(&mut self, processes: Vec<ProcessHealth>) {
+        let with_resources = |health: ProcessHealth| {
+            let resources = health.pid.and_then(resources);
+            (health, resources)
+        };
+        self.processes = processes.into_iter().map(with_resources).collect();
+    }
+}
+
+/// The JSON of a page, whatever its status; `None` if nobody answers.
+async fn page(client: &reqwest::Client, url: &str) -> Option<Value> {
+    client.get(url).send().await.ok()?.json().await.ok()
 }
 
 fn validator(page: &Value) -> ValidatorSeen {

@@ -36,7 +36,7 @@ async fn nonsense_on_the_mesh_is_refused_counted_and_stops_nothing() {
             limit: Price::from_micros_per_kwh(300_000),
             energy: Energy::from_wh(100),
         }],
-        sequence: 1_000_000,
+        sequence: 900,
         preferences: Preferences::default(),
     };
     let later = now.plus_millis(3 * 3_600_000);

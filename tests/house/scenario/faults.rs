@@ -11,6 +11,12 @@ async fn a_validator_killed_again_and_again_costs_nothing_that_was_acknowledged(
         (demo.settled_periods().await >= 1).then_some(())
     })
     .await;
+    let mut acknowledged = Vec::new();
+    for height in 1..=demo.height().await {
+        let transactions = transactions_of(&demo, height).await.expect("a block");
+        acknowledged.push((height, transactions));
+    }
+    assert!(acknowledged.iter().any(|(_, transactions)| !transactions.is_empty()));
     for name in ["validator-2", "validator-3"] {
         let before = demo.height().await;
         let pid = demo.pid(name);
@@ -31,6 +37,18 @@ async fn a_validator_killed_again_and_again_costs_nothing_that_was_acknowledged(
             (status["height"].as_u64()? >= tip && status["has_quorum"] == true).then_some(())
         })
         .await;
+        // Voting, not just listening: its signature stands under a block of afterwards.
+        let address = address_of(&demo, name);
+        demo.wait_until("its vote commits a block again", async |demo| {
+            let block = demo.page(&format!("/api/v1/blocks/{}", demo.height().await)).await?;
+            let voted = block["height"].as_u64()? > tip
+                && block["signatures"].as_array()?.iter().any(|it| it["validator"] == address);
+            voted.then_some(())
+        })
+        .await;
+    }
+    for (height, transactions) in acknowledged {
+        assert_eq!(transactions_of(&demo, height).await, Some(transactions), "block {height}");
     }
     let settled = demo.settled_periods().await;
     demo.wait_until("another period is settled", async |demo| {
@@ -70,6 +88,21 @@ async fn two_of_four_down_halts_trading_says_so_and_goes_on_by_itself() {
     let (status, report) = demo.end();
     assert!(status.success(), "{status}");
     all_laws_hold(&report);
+}
+
+/// The hashes of a block's transactions.
+async fn transactions_of(demo: &Demo, height: u64) -> Option<Vec<String>> {
+    let block = demo.page(&format!("/api/v1/blocks/{height}")).await?;
+    let hash = |it: &serde_json::Value| it["hash"].as_str().map(str::to_owned);
+    block["transactions"].as_array()?.iter().map(hash).collect()
+}
+
+/// The address a validator votes under.
+fn address_of(demo: &Demo, name: &str) -> String {
+    let path = demo.data_dir().join(name).join("validator.key");
+    let seed = mesh::key_file::read(&path).expect("a key");
+    let key = market::keys::SigningKey::from_seed(&seed).public();
+    ledger::validators::Address::of(&key).to_string()
 }
 
 /// Where a validator serves its status page, from its configuration.

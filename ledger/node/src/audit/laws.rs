@@ -2,6 +2,7 @@
 
 use ledger::block::CommittedBlock;
 use ledger::genesis::Genesis;
+use ledger::posting::Cause;
 use ledger::results::{BlockResults, Cleared, Settled};
 use ledger::state::State;
 use ledger::transaction::Transaction;
@@ -9,6 +10,7 @@ use market::energy::Energy;
 use market::gate::GateIndex;
 use market::money::Money;
 use market::order::{Order, OrderId, Side};
+use market::reading::Quality;
 use market::rules::MarketRules;
 use market::settlement::PartySettlement;
 use market::time::DeliveryPeriod;
@@ -30,6 +32,8 @@ pub(super) struct Ledger<'a> {
     /// Net of every account by postings alone, in 128 bits.
     nets: BTreeMap<ledger::posting::Account, i128>,
     readings: BTreeMap<(DeliveryPeriod, market::member::PartyId), (u64, Energy, Energy)>,
+    postings_count: u64,
+    paid_for_trades: i128,
     broken: BTreeMap<&'static str, String>,
 }
 
@@ -59,6 +63,8 @@ impl<'a> Ledger<'a> {
             settled: BTreeMap::new(),
             nets: BTreeMap::new(),
             readings: BTreeMap::new(),
+            postings_count: 0,
+            paid_for_trades: 0,
             broken: BTreeMap::new(),
         }
     }
@@ -66,15 +72,15 @@ impl<'a> Ledger<'a> {
     /// Reads one block; returns the state after it, or the same state if it does not follow.
     pub(super) fn block(
         &mut self,
-        state: &State,
+        state: State,
         committed: &CommittedBlock,
         audit: &mut Audit,
     ) -> State {
-        let executed = match replay(state, committed) {
+        let executed = match replay(&state, committed) {
             Ok(executed) => executed,
             Err(words) => {
                 self.breaks("replay_gives_the_same_roots", words);
-                return state.clone();
+                return state;
             }
         };
         // Gates close before the block's own orders count.
@@ -101,7 +107,13 @@ impl<'a> Ledger<'a> {
             self.trade(trade);
         }
         let place = || format!("{:?} gate {}", result.period, result.gate.0);
-        if by_order.values().sum::<i128>() != 0 {
+        let side_sum = |wanted: Side| {
+            let fills = result.fills.iter().filter(|fill| fill.side == wanted);
+            fills.map(|fill| i128::from(fill.energy.wh())).sum::<i128>()
+        };
+        let traded: i128 = result.trades.iter().map(|it| i128::from(it.energy.wh())).sum();
+        let volume = i128::from(result.volume.wh());
+        if [side_sum(Side::Buy), side_sum(Side::Sell), traded] != [volume; 3] {
             self.breaks("sold_is_bought", place());
         }
         // What is left over must not want each other: best bid left below best offer left.
@@ -128,7 +140,8 @@ impl<'a> Ledger<'a> {
     fn trade(&mut self, trade: &Trade) {
         let place = || format!("{:?}: bid {}, offer {}", trade.period, trade.bid, trade.offer);
         let money = trade.seller_amount.plus(trade.charge);
-        if money != Ok(trade.buyer_amount) {
+        let priced = trade.seller_price.amount_for(trade.energy);
+        if money != Ok(trade.buyer_amount) || priced != Ok(trade.seller_amount) {
             self.breaks("buyers_pay_what_sellers_and_charges_get", place());
         }
         for (id, side) in [(trade.bid, Side::Buy), (trade.offer, Side::Sell)] {
@@ -179,7 +192,13 @@ impl<'a> Ledger<'a> {
             let (metered, s) = (settlement.metered, settlement);
             let exports = sold + s.surplus.wh() - s.missing.wh() == metered.exported.wh();
             let imports = bought + s.extra.wh() - s.not_taken.wh() == metered.imported.wh();
-            if !exports || !imports {
+            // What is settled as metered is what the newest reading says.
+            let said = self.readings.get(&(*period, *party)).map(|(_, i, e)| (*i, *e));
+            let as_said = match metered.quality {
+                Quality::Missing => said.is_none(),
+                _ => said == Some((metered.imported, metered.exported)),
+            };
+            if !exports || !imports || !as_said {
                 let words = format!("party {party} in {period:?}");
                 self.breaks("metered_is_traded_plus_imbalance", words);
             }
@@ -189,12 +208,13 @@ impl<'a> Ledger<'a> {
             let amount = i128::from(posting.amount.micros());
             *self.nets.entry(posting.debit).or_default() -= amount;
             *self.nets.entry(posting.credit).or_default() += amount;
-            if amount <= 0 {
+            self.postings_count += 1;
+            if amount <= 0 || posting.number != self.postings_count {
                 self.breaks("debits_equal_credits", format!("posting {}", posting.number));
             }
-        }
-        if self.nets.values().sum::<i128>() != 0 {
-            self.breaks("debits_equal_credits", "after a block".to_owned());
+            if posting.cause == Cause::Trade {
+                self.paid_for_trades += amount;
+            }
         }
         audit.settled_count = u64::try_from(
             self.settled
@@ -208,14 +228,17 @@ impl<'a> Ledger<'a> {
     }
 
     /// Judges what can only be judged at the end, and writes every law down.
-    pub(super) fn finish(mut self, forks: &[String], audit: &mut Audit) {
-        if let Some(fork) = forks.first() {
-            self.breaks("one_block_per_height_with_one_certificate", fork.clone());
+    pub(super) fn finish(mut self, findings: &[String], tip: &State, audit: &mut Audit) {
+        if let Some(finding) = findings.first() {
+            self.breaks("one_block_per_height_with_one_certificate", finding.clone());
         }
+        self.accounts_follow_from_postings(tip);
+        self.trades_are_paid();
         let mut unanswered = Vec::new();
         for ((period, _, party), id) in &self.live {
             let withdrawn = self.orders.get(id).is_none_or(Order::is_withdrawal);
-            if audit.cleared.contains_key(period) && !withdrawn && !self.answered.contains_key(id) {
+            let due = last_gate(&self.genesis.rules, *period) <= tip.time();
+            if due && !withdrawn && !self.answered.contains_key(id) {
                 unanswered.push(format!("order {id} of party {party} for {period:?}"));
             }
         }
@@ -254,6 +277,30 @@ impl<'a> Ledger<'a> {
                 Law { name, held: detail.is_none(), detail: detail.unwrap_or_default() }
             })
             .collect();
+    }
+
+    /// The balances that the state keeps are what the postings alone come to.
+    fn accounts_follow_from_postings(&mut self, tip: &State) {
+        let kept = tip.accounts().iter().map(|(account, balance)| {
+            let (debits, credits) = (balance.debits.micros(), balance.credits.micros());
+            (*account, i128::from(credits) - i128::from(debits))
+        });
+        let kept: BTreeMap<_, _> = kept.collect();
+        if kept != self.nets || kept.values().sum::<i128>() != 0 {
+            let words = "the balances do not follow from the postings".to_owned();
+            self.breaks("debits_equal_credits", words);
+        }
+    }
+
+    /// Buyers have paid sellers for every trade of a settled period, and for nothing else.
+    fn trades_are_paid(&mut self) {
+        let periods: BTreeSet<_> = self.settled.keys().map(|(period, _)| *period).collect();
+        let trades = periods.iter().filter_map(|period| self.trades.get(period)).flatten();
+        let owed: i128 = trades.map(|trade| i128::from(trade.seller_amount.micros())).sum();
+        if owed != self.paid_for_trades {
+            let words = format!("trades come to {owed}, paid were {}", self.paid_for_trades);
+            self.breaks("buyers_pay_what_sellers_and_charges_get", words);
+        }
     }
 
     /// Remembers the first place where a law is broken.
