@@ -2,7 +2,7 @@
 //
 //   node run.mjs [http://127.0.0.1:8080]      or HIDAMARI_URL
 //
-// HIDAMARI_PATIENCE_S  how long to wait for the first settled period and for a new price (180)
+// HIDAMARI_PATIENCE_S  how long to wait for the first settled period and for a new price (300)
 // CHROMIUM             the browser (/usr/bin/chromium)
 //
 // Screenshots stay in out/. The last line is "N passed, N failed".
@@ -19,7 +19,7 @@ const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8
   /\/$/,
   '',
 );
-const patience_ms = Number(process.env.HIDAMARI_PATIENCE_S ?? '180') * 1000;
+const patience_ms = Number(process.env.HIDAMARI_PATIENCE_S ?? '300') * 1000;
 const out = join(dirname(fileURLToPath(import.meta.url)), 'out');
 
 const SIZES = [
