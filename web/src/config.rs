@@ -138,7 +138,7 @@ impl DashboardConfig {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let file: DashboardToml = toml::from_str(text).map_err(|error| ConfigError::Toml {
             path: path.to_owned(),
-            problem: error.to_string().trim_end().to_owned(),
+            problem: ledger::genesis::toml_problem(text, &error),
         })?;
         let source = Source { text, path };
         let base = path.parent().unwrap_or(Path::new(""));

@@ -151,7 +151,7 @@ impl NodeConfig {
         let text = read(path)?;
         let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
             path: path.to_owned(),
-            problem: error.to_string(),
+            problem: genesis::toml_problem(&text, &error),
         })?;
         config.resolve(path)
     }

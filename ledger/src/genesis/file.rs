@@ -112,7 +112,7 @@ struct MemberToml {
 /// [`GenesisFileError`] names the line or the key, and what was expected.
 pub fn read(text: &str) -> Result<Genesis, GenesisFileError> {
     let file: GenesisToml =
-        toml::from_str(text).map_err(|error| GenesisFileError::Toml(error.to_string()))?;
+        toml::from_str(text).map_err(|error| GenesisFileError::Toml(toml_problem(text, &error)))?;
     let zones = read_zones(&file.zones)?;
     let mut members = BTreeMap::new();
     for (index, member) in file.members.iter().enumerate() {
@@ -302,6 +302,17 @@ fn read_zones(zones: &[ZoneToml]) -> Result<ZoneTree, GenesisFileError> {
 
 fn parse<T: std::str::FromStr<Err: Display>>(key: &str, text: &str) -> Result<T, GenesisFileError> {
     text.parse().map_err(|error| value(key, error))
+}
+
+/// What TOML says about a text, in one line: the number of the line where it stumbles, what stands
+/// there, and what was expected.
+pub fn toml_problem(text: &str, error: &toml::de::Error) -> String {
+    let words = error.message().replace('\n', "; ");
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default();
+    let line: String = line.trim().chars().take(80).collect();
+    format!("line {} `{line}`: {words}", number.saturating_add(1))
 }
 
 fn value(key: &str, problem: impl Display) -> GenesisFileError {

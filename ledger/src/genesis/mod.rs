@@ -11,7 +11,7 @@ use market::time::Timestamp;
 use market::zone::{ZoneId, ZoneTree};
 use std::collections::BTreeSet;
 
-pub use file::{GenesisFileError, read, write};
+pub use file::{GenesisFileError, read, toml_problem, write};
 
 use crate::validators::ValidatorSet;
 
