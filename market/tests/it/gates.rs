@@ -93,8 +93,8 @@ proptest! {
 
     #[test]
     fn gates_together_fill_no_order_twice_and_no_metering_point_beyond_its_limit(
-        before in prop::collection::vec(said(), 0..10),
-        between in prop::collection::vec(said(), 0..6),
+        before in prop::collection::vec(said(), 0..16),
+        between in prop::collection::vec(said(), 0..16),
     ) {
         let community = Community::of(PARTIES);
         let (mut book, mut tally) = (PeriodBook::default(), Tally::default());
