@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
-pub fn metadata() -> Metadata {
+pub(crate) fn metadata() -> Metadata {
     MetadataCommand::new().other_options(["--offline".to_owned()]).exec().expect("cargo metadata")
 }
 

@@ -1,9 +1,9 @@
 //! A whole neighbourhood on this machine, against simulated meters, with the dashboard.
 //!
-//! The demo founds a community ([`founding`]), puts its households on the stage with a real Modbus
-//! TCP meter each ([`stage`]), starts validators, agents and the dashboard as processes of their
-//! own ([`roles`], [`supervisor`]), looks at them from outside ([`watch`]), shows what it sees
-//! ([`view`]), and at the end audits what the validators have stored ([`report`]). It takes no part
+//! The demo founds a community (`founding`), puts its households on the stage with a real Modbus
+//! TCP meter each (`stage`), starts validators, agents and the dashboard as processes of their
+//! own (`roles`, `supervisor`), looks at them from outside (`watch`), shows what it sees
+//! (`view`), and at the end audits what the validators have stored (`report`). It takes no part
 //! in the market: cut the network between the processes, and trading stops.
 
 mod founding;

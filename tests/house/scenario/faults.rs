@@ -106,7 +106,7 @@ fn address_of(demo: &Demo, name: &str) -> String {
 }
 
 /// Where a validator serves its status page, from its configuration.
-pub fn status_port(demo: &Demo, name: &str) -> Option<u16> {
+pub(crate) fn status_port(demo: &Demo, name: &str) -> Option<u16> {
     let text = std::fs::read_to_string(demo.data_dir().join(name).join("node.toml")).ok()?;
     let config: toml::Table = toml::from_str(&text).ok()?;
     config.get("http_listen")?.as_str()?.rsplit_once(':')?.1.parse().ok()

@@ -94,6 +94,6 @@ fn mistakes_are_told_in_one_sentence_with_exit_code_2() {
 }
 
 /// Time for a clock to pass; only where there is nothing to look at.
-pub async fn pause(ms: u64) {
+pub(crate) async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
