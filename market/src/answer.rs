@@ -8,6 +8,7 @@ use crate::member::PartyId;
 use crate::order::{OrderId, Side};
 use crate::price::Price;
 use crate::time::DeliveryPeriod;
+use crate::zone::ZoneId;
 
 /// What one gate did with one order.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -45,8 +46,15 @@ pub enum Reason {
         /// That limit.
         limit: Price,
     },
-    /// No bid reached any offer.
+    /// Nobody within reach would trade at its limit.
     NoTrade,
+    /// There were prices beyond a full edge that its limit would have met.
+    EdgeFull {
+        /// The zone below that edge.
+        zone: ZoneId,
+        /// The best limit that was left over.
+        limit: Price,
+    },
     /// The party's own newer order stands on the other side.
     OwnOrderOpposite,
 }
@@ -68,6 +76,7 @@ impl Reason {
             Self::SharedAtMargin => "shared_at_margin",
             Self::LimitNotReached { .. } => "limit_not_reached",
             Self::NoTrade => "no_trade",
+            Self::EdgeFull { .. } => "edge_full",
             Self::OwnOrderOpposite => "own_order_opposite",
         }
     }
@@ -100,7 +109,18 @@ impl Answer {
             Reason::LimitNotReached { limit } => format!(
                 "{filled} of {ordered} traded at {price}; your next limit {limit} was {relation} it."
             ),
-            Reason::NoTrade => "Nothing traded: no bid reached any offer.".to_owned(),
+            Reason::NoTrade => {
+                "Nothing traded: nobody within reach would trade at your limit.".to_owned()
+            }
+            Reason::EdgeFull { zone, limit } if self.filled.is_zero() => format!(
+                "Nothing traded at your limit {limit}: the line above zone {} was full.",
+                zone.0
+            ),
+            Reason::EdgeFull { zone, limit } => format!(
+                "{filled} of {ordered} traded at {price}; for the rest, at your limit {limit}, the \
+                 line above zone {} was full.",
+                zone.0
+            ),
             Reason::OwnOrderOpposite => {
                 "Left out: your own newer order stands on the other side.".to_owned()
             }
@@ -122,7 +142,17 @@ impl Answer {
             Reason::LimitNotReached { limit } => format!(
                 "{ordered}のうち{filled}が{price}で約定しました。次の指値{limit}は約定価格を{relation}ました。"
             ),
-            Reason::NoTrade => "約定なし:買いと売りの価格が折り合いませんでした。".to_owned(),
+            Reason::NoTrade => {
+                "約定なし:届く範囲に、この指値で取引する相手がいませんでした。".to_owned()
+            }
+            Reason::EdgeFull { zone, limit } if self.filled.is_zero() => format!(
+                "約定なし:ゾーン{}の上位の線路が満杯のため、指値{limit}では約定できませんでした。",
+                zone.0
+            ),
+            Reason::EdgeFull { zone, limit } => format!(
+                "{ordered}のうち{filled}が{price}で約定しました。残り(指値{limit})は、ゾーン{}の上位の線路が満杯でした。",
+                zone.0
+            ),
             Reason::OwnOrderOpposite => "対象外:ご自身の新しい反対注文があります。".to_owned(),
         }
     }

@@ -140,12 +140,12 @@ impl PeriodBook {
     /// # Errors
     /// [`Overflow`] if a sum leaves its range; the limits of admission exclude it.
     pub fn close_gate(&mut self, result: &ClearingResult) -> Result<(), Overflow> {
-        for fill in &result.fills {
-            let key = (fill.side, fill.party);
+        for answer in result.answers.iter().filter(|answer| answer.filled.is_positive()) {
+            let key = (answer.side, answer.party);
             let filled = self.filled.entry(key).or_default();
-            *filled = filled.plus(fill.energy)?;
+            *filled = filled.plus(answer.filled)?;
             if let Some(live) = self.live.get_mut(&key) {
-                take_from_best(&mut live.steps, fill.energy)?;
+                take_from_best(&mut live.steps, answer.filled)?;
             }
         }
         self.gates_closed = self.gates_closed.saturating_add(1);
@@ -245,8 +245,11 @@ fn levels(orders: &[BookedOrder]) -> Result<Vec<(Price, Energy)>, Overflow> {
     Ok(levels.into_iter().collect())
 }
 
-/// A book from bare orders, for clearing without a ledger: studies, benches, tests. It holds what
-/// [`PeriodBook::seal`] guarantees, and puts the orders into the same order.
+/// A book from bare orders, for clearing without a ledger: studies, benches, tests. A party may have
+/// several orders on a side, and they may stand in several zones.
+///
+/// As in [`PeriodBook::seal`] nobody trades with himself: where the best bid of a party reaches its
+/// best offer, its bids stay out.
 ///
 /// # Errors
 /// [`NotABook`] names the first order that could not stand in a book.
@@ -256,33 +259,49 @@ pub fn sealed_from_orders(
     mut offers: Vec<BookedOrder>,
     salt: Digest,
 ) -> Result<SealedBook, NotABook> {
-    let mut ids = BTreeSet::new();
+    let mut ids = Vec::with_capacity(bids.len().saturating_add(offers.len()));
     for (side, orders) in [(Side::Buy, &mut bids), (Side::Sell, &mut offers)] {
-        orders.sort_by_key(|order| order.party);
         for order in orders.iter() {
             if order.steps.is_empty() {
                 return Err(NotABook::EmptyOrder(order.id));
             }
             check_steps(side, &order.steps)
                 .map_err(|problem| NotABook::Malformed { order: order.id, problem })?;
-            if !ids.insert(order.id) {
-                return Err(NotABook::OrderTwice(order.id));
-            }
+            ids.push(order.id);
         }
-        for (one, other) in orders.iter().zip(orders.iter().skip(1)) {
-            if one.party == other.party {
-                return Err(NotABook::PartyTwice { party: one.party, side });
-            }
+        orders.sort_by_key(|order| (order.party, order.id));
+    }
+    ids.sort_unstable();
+    if let Some((twice, _)) = ids.iter().zip(ids.iter().skip(1)).find(|(one, next)| one == next) {
+        return Err(NotABook::OrderTwice(*twice));
+    }
+    let own_best = best_offers(&offers);
+    let crosses = |bid: &BookedOrder| {
+        let limit = bid.steps.first().map(|step| step.limit);
+        own_best.get(&bid.party).is_some_and(|offer| limit >= Some(*offer))
+    };
+    let crossing: BTreeSet<PartyId> =
+        bids.iter().filter(|bid| crosses(bid)).map(|bid| bid.party).collect();
+    let mut crossed = Vec::new();
+    if !crossing.is_empty() {
+        let (out, stay) = bids.into_iter().partition(|bid| crossing.contains(&bid.party));
+        bids = stay;
+        let out: Vec<BookedOrder> = out;
+        crossed = out.into_iter().map(|bid| (Side::Buy, bid)).collect();
+    }
+    Ok(SealedBook { period, gate: GateIndex(0), bids, offers, crossed, salt })
+}
+
+/// The lowest limit among each party's offers.
+fn best_offers(offers: &[BookedOrder]) -> BTreeMap<PartyId, Price> {
+    let mut best: BTreeMap<PartyId, Price> = BTreeMap::new();
+    for offer in offers {
+        if let Some(step) = offer.steps.first() {
+            let known = best.entry(offer.party).or_insert(step.limit);
+            *known = step.limit.min(*known);
         }
     }
-    for bid in &bids {
-        let own = offers.binary_search_by_key(&bid.party, |offer| offer.party).ok();
-        let own = own.and_then(|at| offers.get(at)?.steps.first());
-        if own.zip(bid.steps.first()).is_some_and(|(offer, bid)| bid.limit >= offer.limit) {
-            return Err(NotABook::OwnOrdersCross(bid.party));
-        }
-    }
-    Ok(SealedBook { period, gate: GateIndex(0), bids, offers, crossed: Vec::new(), salt })
+    best
 }
 
 /// Bare orders that do not form a book.
@@ -302,15 +321,4 @@ pub enum NotABook {
     /// Two orders with one name.
     #[error("order {0} stands there twice")]
     OrderTwice(OrderId),
-    /// Two orders of one party on one side.
-    #[error("party {party} has two orders on side {side:?}")]
-    PartyTwice {
-        /// The party.
-        party: PartyId,
-        /// Bids or offers.
-        side: Side,
-    },
-    /// A party's bid that reaches its own offer.
-    #[error("the bid of party {0} reaches its own offer")]
-    OwnOrdersCross(PartyId),
 }

@@ -13,6 +13,8 @@
 //! | [`member`] | who may trade, and within which limits | |
 //! | [`order`], [`reading`] | what a party says | |
 //! | [`gate`] | when a book closes | |
+//! | [`zone`] | the grid as a tree | |
+//! | [`schedule`] | what holds from when on | |
 //! | [`admission`] | [`admission::AdmittedOrder`] | admit |
 //! | [`book`] | [`book::SealedBook`] | seal |
 //! | [`clearing`] | [`clearing::ClearingResult`], [`trade::Trade`], [`answer::Answer`] | clear |
@@ -36,6 +38,7 @@ pub mod clearing;
 pub mod decimal;
 pub mod energy;
 pub mod gate;
+mod grid;
 pub mod hash;
 pub mod keys;
 pub mod member;
@@ -44,6 +47,7 @@ pub mod order;
 pub mod price;
 pub mod reading;
 pub mod rules;
+pub mod schedule;
 pub mod settlement;
 pub mod signed;
 pub mod tariff;

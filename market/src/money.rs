@@ -38,6 +38,19 @@ impl Money {
         self.0
     }
 
+    /// From thousandths of a micro-unit, rounded half to even: the unit of micro-units per kWh
+    /// times watt-hours.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the amount leaves the range.
+    pub fn from_thousandths(thousandths: i128) -> Result<Self, Overflow> {
+        let failed = Overflow::of("price x energy");
+        let (floor, rest) = (thousandths.div_euclid(1000), thousandths.rem_euclid(1000));
+        let up = rest > 500 || (rest == 500 && floor.rem_euclid(2) == 1);
+        let rounded = floor.checked_add(i128::from(up)).ok_or(failed)?;
+        i64::try_from(rounded).map(Self).map_err(|_| failed)
+    }
+
     /// Whether it is exactly nothing.
     pub const fn is_zero(self) -> bool {
         self.0 == 0

@@ -60,10 +60,32 @@ impl Price {
             return floor.checked_add(i64::from(up)).map(Money::from_micros).ok_or(failed);
         }
         let product = i128::from(price).checked_mul(i128::from(wh)).ok_or(failed)?;
-        let (floor, rest) = (product.div_euclid(1000), product.rem_euclid(1000));
-        let up = rounds_up(i64::try_from(rest).map_err(|_| failed)?, floor.rem_euclid(2) == 1);
-        let rounded = floor.checked_add(i128::from(up)).ok_or(failed)?;
-        i64::try_from(rounded).map(Money::from_micros).map_err(|_| failed)
+        Money::from_thousandths(product)
+    }
+
+    /// The mean of prices, weighted by energy and rounded half to even; `None` without any energy.
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum leaves its range.
+    pub fn mean(
+        priced: impl IntoIterator<Item = (Self, Energy)>,
+    ) -> Result<Option<Self>, Overflow> {
+        let failed = Overflow::of("a mean price");
+        let (mut amount, mut weight) = (0_i128, 0_i128);
+        for (price, energy) in priced {
+            let part = i128::from(price.0).checked_mul(i128::from(energy.wh()));
+            amount = amount.checked_add(part.ok_or(failed)?).ok_or(failed)?;
+            weight = weight.checked_add(i128::from(energy.wh())).ok_or(failed)?;
+        }
+        let (Some(floor), Some(rest)) =
+            (amount.checked_div_euclid(weight), amount.checked_rem_euclid(weight))
+        else {
+            return Ok(None);
+        };
+        let twice = rest.checked_mul(2).ok_or(failed)?;
+        let up = twice > weight || (twice == weight && floor.rem_euclid(2) == 1);
+        let mean = floor.checked_add(i128::from(up)).ok_or(failed)?;
+        i64::try_from(mean).map(|mean| Some(Self(mean))).map_err(|_| failed)
     }
 
     /// `self + part / 1,000,000 x (upper - self)`, rounded down to a multiple of `tick`: the k-rule

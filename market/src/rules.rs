@@ -2,11 +2,13 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::clearing::MechanismKind;
+use crate::clearing::{MechanismKind, Terms};
 use crate::gate::GateSchedule;
 use crate::price::{Price, Tick};
+use crate::schedule::Schedule;
 use crate::tariff::Tariffs;
 use crate::time::{DeliveryPeriod, PeriodLength, Timestamp};
+use crate::zone::ZoneTree;
 
 /// How a community trades.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -17,8 +19,8 @@ pub struct MarketRules {
     pub gates: GateSchedule,
     /// How far ahead of delivery an order may be sent, in milliseconds.
     pub horizon_ms: u64,
-    /// How prices and quantities are found.
-    pub mechanism: MechanismKind,
+    /// How prices and quantities are found; a change takes effect from a delivery period on.
+    pub mechanism: Schedule<MechanismKind>,
     /// Where in the crossing interval the price lies, in millionths: 0 = its lower end (all of the
     /// gain to buyers), 1,000,000 = its upper end.
     pub k_millionths: u32,
@@ -39,6 +41,11 @@ pub struct MarketRules {
 }
 
 impl MarketRules {
+    /// What a mechanism has to keep to on this grid.
+    pub fn terms<'a>(&self, zones: &'a ZoneTree) -> Terms<'a> {
+        Terms { zones, k_millionths: self.k_millionths, tick: self.tick }
+    }
+
     /// When the settlement of a period becomes final.
     pub fn final_at(&self, period: DeliveryPeriod) -> Timestamp {
         period.end().plus_millis(i64::try_from(self.finality_delay_ms).unwrap_or(i64::MAX))

@@ -9,6 +9,7 @@ use crate::money::Money;
 use crate::order::{OrderId, Origin};
 use crate::price::Price;
 use crate::time::DeliveryPeriod;
+use crate::zone::ZoneId;
 
 /// Energy that a seller owes a buyer in one period, and the money for it.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -33,10 +34,25 @@ pub struct Trade {
     pub buyer_price: Price,
     /// What the seller gets in all, rounded once.
     pub seller_amount: Money,
-    /// What the buyer pays in all. `buyer_amount = seller_amount + charge + rent`.
+    /// What the buyer pays in all. `buyer_amount = seller_amount + charge + rent`, to the unit.
     pub buyer_amount: Money,
-    /// Wheeling charges on the way, to the grid operator.
+    /// Wheeling charges on the way, to the grid operator; not negative.
     pub charge: Money,
+    /// Congestion rent on the way, to the community; zero unless an edge on the way is full.
+    pub rent: Money,
+    /// The way the energy takes.
+    pub path: Path,
     /// What the energy is made of, as the seller declared.
     pub origin: Option<Origin>,
+}
+
+/// A way through the grid: up from the seller's zone and down to the buyer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Path {
+    /// The seller's zone.
+    pub from: ZoneId,
+    /// The highest zone on the way; equal to the others within one zone.
+    pub over: ZoneId,
+    /// The buyer's zone.
+    pub to: ZoneId,
 }

@@ -1,7 +1,7 @@
 //! Places in the grid: a tree of zones, feeder below transformer below community.
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use std::collections::BTreeMap;
+use borsh::{BorshDeserialize, BorshSerialize, io};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::energy::Energy;
 use crate::price::Price;
@@ -35,7 +35,7 @@ pub struct Edge {
 }
 
 /// All zones of a community: one root, every other zone hanging below it.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize)]
 pub struct ZoneTree {
     zones: BTreeMap<ZoneId, Zone>,
     root: ZoneId,
@@ -77,13 +77,29 @@ impl ZoneTree {
         let root = root.filter(|_| others == 0);
         let root =
             root.ok_or(ZoneError::Roots(zones.values().filter(|z| z.edge.is_none()).count()))?;
-        let tree = Self { zones, root };
-        for (id, zone) in &tree.zones {
+        let mut below: BTreeMap<ZoneId, Vec<ZoneId>> = BTreeMap::new();
+        for (id, zone) in &zones {
             if let Some(edge) = zone.edge {
-                tree.check_edge(*id, &edge)?;
+                check_edge(*id, &edge, &zones)?;
+                below.entry(edge.parent).or_default().push(*id);
             }
         }
-        Ok(tree)
+        let (mut reached, mut next) = (BTreeSet::new(), vec![root]);
+        while let Some(id) = next.pop() {
+            reached.insert(id);
+            next.extend(below.remove(&id).unwrap_or_default());
+        }
+        match zones.keys().find(|id| !reached.contains(id)) {
+            Some(lost) => Err(ZoneError::Cycle(*lost)),
+            None => Ok(Self { zones, root }),
+        }
+    }
+
+    /// A community in which everybody sits in one zone.
+    pub fn one(label: &str) -> Self {
+        let root = ZoneId(0);
+        let zone = Zone { label: label.to_owned(), edge: None };
+        Self { zones: BTreeMap::from([(root, zone)]), root }
     }
 
     /// The zone at the top.
@@ -108,25 +124,34 @@ impl ZoneTree {
         };
         self.iter().find(|(_, zone)| zone.edge.as_ref().is_some_and(binds)).map(|(id, _)| id)
     }
+}
 
-    fn check_edge(&self, zone: ZoneId, edge: &Edge) -> Result<(), ZoneError> {
-        if !self.zones.contains_key(&edge.parent) {
-            return Err(ZoneError::UnknownParent { zone, parent: edge.parent });
-        }
-        if edge.charge < Price::ZERO {
-            return Err(ZoneError::NegativeCharge(zone));
-        }
-        if [edge.capacity_up, edge.capacity_down].iter().flatten().any(|e| e.is_negative()) {
-            return Err(ZoneError::NegativeCapacity(zone));
-        }
-        let mut above = Some(edge.parent);
-        for _ in 0..self.zones.len() {
-            above = above.and_then(|id| self.zone(id)?.edge.map(|edge| edge.parent));
-            if above.is_none() {
-                return Ok(());
-            }
-        }
-        Err(ZoneError::Cycle(zone))
+fn check_edge(
+    zone: ZoneId,
+    edge: &Edge,
+    zones: &BTreeMap<ZoneId, Zone>,
+) -> Result<(), ZoneError> {
+    if !zones.contains_key(&edge.parent) {
+        return Err(ZoneError::UnknownParent { zone, parent: edge.parent });
+    }
+    if edge.charge < Price::ZERO {
+        return Err(ZoneError::NegativeCharge(zone));
+    }
+    if [edge.capacity_up, edge.capacity_down].iter().flatten().any(|e| e.is_negative()) {
+        return Err(ZoneError::NegativeCapacity(zone));
+    }
+    Ok(())
+}
+
+impl BorshDeserialize for ZoneTree {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let wrong = |problem: &dyn std::fmt::Display| {
+            io::Error::new(io::ErrorKind::InvalidData, problem.to_string())
+        };
+        let zones = BTreeMap::deserialize_reader(reader)?;
+        let root = ZoneId::deserialize_reader(reader)?;
+        let tree = Self::new(zones).map_err(|error| wrong(&error))?;
+        if tree.root == root { Ok(tree) } else { Err(wrong(&"the stated root has a parent")) }
     }
 }
 

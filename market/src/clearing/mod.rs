@@ -1,48 +1,95 @@
 //! Clearing: from a sealed book to prices, quantities, trades and answers.
 //!
-//! Quantities and prices come first ([`uniform`]); who trades with whom is decided afterwards
-//! ([`pairing`]), so that preferences cost nobody anything; then every order is answered.
+//! Quantities and prices come first ([`zonal`]); who trades with whom is decided afterwards
+//! ([`allocation`]), so that preferences cost nobody anything; then money is put on every trade
+//! ([`trading`]) and every order is answered ([`answering`]).
 
+mod allocation;
+mod answering;
+mod curve;
 pub mod laws;
-mod pairing;
+mod places;
 mod ration;
-mod uniform;
+mod trading;
+mod zonal;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::Overflow;
-use crate::answer::{Answer, Reason};
-use crate::book::{BookedOrder, SealedBook};
+use crate::answer::Answer;
+use crate::book::SealedBook;
 use crate::energy::Energy;
 use crate::gate::GateIndex;
-use crate::member::PartyId;
+use crate::grid::Grid;
 use crate::money::Money;
-use crate::order::{OrderId, Side};
-use crate::price::Price;
-use crate::rules::MarketRules;
+use crate::order::OrderId;
+use crate::price::{Price, Tick};
 use crate::time::DeliveryPeriod;
 use crate::trade::Trade;
+use crate::zone::{ZoneId, ZoneTree};
+
+/// From so many orders or increments on, work on all cores is worth its coordination.
+const PARALLEL_FROM: usize = 16_384;
 
 /// How a community finds prices and quantities; chosen in genesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
 pub enum MechanismKind {
-    /// The uniform-price double auction of design section 4, over one zone.
-    Auction = 1,
+    /// The exact zonal double auction of design section 4.
+    ZonalAuction = 1,
 }
 
-/// How much of one order a gate filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Fill {
-    /// The order.
-    pub order: OrderId,
-    /// Whose it is.
-    pub party: PartyId,
-    /// Bid or offer.
-    pub side: Side,
-    /// How much; always positive.
-    pub energy: Energy,
+/// What a mechanism has to keep to, besides the book.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The grid, with the charges and capacities of the period.
+    pub zones: &'a ZoneTree,
+    /// Where in a crossing interval the price lies, in millionths: 0 = its lower end.
+    pub k_millionths: u32,
+    /// Prices chosen within an interval are multiples of this.
+    pub tick: Tick,
+}
+
+/// A way to clear a book.
+///
+/// Every mechanism is a pure function: the same book and terms give the same result on every node,
+/// whatever the order in which messages came and however many threads there are.
+pub trait Mechanism: Sync {
+    /// Clears a sealed book.
+    ///
+    /// # Errors
+    /// [`ClearingError`].
+    fn clear(&self, book: &SealedBook, terms: &Terms<'_>) -> Result<ClearingResult, ClearingError>;
+}
+
+impl MechanismKind {
+    /// The mechanism of this name.
+    pub fn mechanism(self) -> &'static dyn Mechanism {
+        match self {
+            Self::ZonalAuction => &zonal::ZonalAuction,
+        }
+    }
+}
+
+/// Why a book cannot be cleared. None of it can come from admitted orders.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClearingError {
+    /// A sum or a price left its range. Genesis bounds what all members together can turn over;
+    /// hostile bare books may reach it.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+    /// An order stands in a zone that the grid does not have.
+    #[error("order {order} stands in zone {}, which does not exist", zone.0)]
+    UnknownZone {
+        /// The order.
+        order: OrderId,
+        /// Its zone.
+        zone: ZoneId,
+    },
+    /// More than 4,294,967,295 orders or steps.
+    #[error("the book has more orders or steps than 32 bits can count")]
+    TooLarge,
 }
 
 /// What one gate decided for one delivery period.
@@ -52,132 +99,102 @@ pub struct ClearingResult {
     pub period: DeliveryPeriod,
     /// The gate.
     pub gate: GateIndex,
-    /// The clearing price; `None` if nothing was traded. No trade is no price, never zero.
-    pub price: Option<Price>,
+    /// One for each zone, by number.
+    pub zones: Vec<ZoneResult>,
+    /// One for each zone but the root, by number.
+    pub edges: Vec<EdgeResult>,
     /// How much was traded.
     pub volume: Energy,
-    /// The sum of (bid limit - offer limit) x energy over what was filled: what the exchange was
-    /// worth to all together. Each order's share is rounded half to even.
+    /// What the exchange was worth to all together: bid limits minus offer limits minus wheeling
+    /// charges, over all that was filled. Computed exactly and rounded once, half to even.
     pub welfare: Money,
-    /// What was filled, bids first, each side by party.
-    pub fills: Vec<Fill>,
     /// Who trades with whom.
     pub trades: Vec<Trade>,
-    /// One for every order in the book, in the same order as the fills.
+    /// One for every order in the book: bids, offers, then those left out, each by party.
     pub answers: Vec<Answer>,
 }
 
-/// Clears a sealed book by the community's mechanism. Pure: the same book gives the same result on
-/// every node, whatever the order in which messages came.
+/// What one gate decided for one zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ZoneResult {
+    /// The zone.
+    pub zone: ZoneId,
+    /// The clearing price; `None` if nothing was traded in the zone or conveyed through it. No
+    /// trade is no price, never zero.
+    pub price: Option<Price>,
+    /// Bought by orders of this zone.
+    pub bought: Energy,
+    /// Sold by orders of this zone.
+    pub sold: Energy,
+}
+
+/// What one gate decided for the edge above one zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EdgeResult {
+    /// The zone below the edge.
+    pub zone: ZoneId,
+    /// What flows over it: positive towards the parent, negative away from it.
+    pub flow: Energy,
+    /// Wheeling charges of the trades that cross it.
+    pub charge: Money,
+    /// Congestion rent of the trades that cross it; zero unless the edge is full.
+    pub rent: Money,
+}
+
+impl ClearingResult {
+    /// What buyers pay per kWh on average, wheeling charges included, rounded half to even; `None`
+    /// if nothing was traded. Where all zones have one price it is that price.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the sum leaves its range.
+    pub fn mean_price(&self) -> Result<Option<Price>, Overflow> {
+        let paid = self.trades.iter().map(|trade| (trade.buyer_price, trade.energy));
+        Price::mean(paid)
+    }
+
+    /// The clearing price of a zone; `None` if it has none.
+    pub fn zone_price(&self, zone: ZoneId) -> Option<Price> {
+        self.zones.iter().find(|result| result.zone == zone)?.price
+    }
+}
+
+/// Clears a sealed book by the community's mechanism.
 ///
 /// # Errors
-/// [`Overflow`] if a sum leaves its range. Admitted orders cannot cause it, because genesis bounds
-/// what all members together can turn over; hostile bare books can.
-pub fn clear(book: &SealedBook, rules: &MarketRules) -> Result<ClearingResult, Overflow> {
-    match rules.mechanism {
-        MechanismKind::Auction => clear_auction(book, rules),
-    }
+/// [`ClearingError`].
+pub fn clear(
+    book: &SealedBook,
+    mechanism: MechanismKind,
+    terms: &Terms<'_>,
+) -> Result<ClearingResult, ClearingError> {
+    mechanism.mechanism().clear(book, terms)
 }
 
-fn clear_auction(book: &SealedBook, rules: &MarketRules) -> Result<ClearingResult, Overflow> {
-    let crossing = uniform::cross(book, rules.k_millionths, rules.tick)?;
-    let (price, volume, bid_fills, offer_fills) = match &crossing {
-        Some(found) => {
-            (Some(found.price), found.volume, found.bids.as_slice(), found.offers.as_slice())
-        }
-        None => (None, Energy::ZERO, [].as_slice(), [].as_slice()),
-    };
-    let trades = match price {
-        Some(price) => pairing::pair(book, bid_fills, offer_fills, price)?,
-        None => Vec::new(),
-    };
-    let mut result = ClearingResult {
-        period: book.period(),
-        gate: book.gate(),
-        price,
-        volume,
-        welfare: Money::ZERO,
-        fills: Vec::with_capacity(bid_fills.len().saturating_add(offer_fills.len())),
-        trades,
-        answers: Vec::with_capacity(book.bids().len().saturating_add(book.offers().len())),
-    };
-    let mut value = Money::ZERO;
-    for (order, filled) in filled(book.bids(), bid_fills) {
-        value = value.plus(record(&mut result, order, Side::Buy, filled)?)?;
-    }
-    let mut cost = Money::ZERO;
-    for (order, filled) in filled(book.offers(), offer_fills) {
-        cost = cost.plus(record(&mut result, order, Side::Sell, filled)?)?;
-    }
-    result.welfare = value.minus(cost)?;
-    for (side, order) in book.crossed() {
-        let ordered = Energy::sum(order.steps.iter().map(|step| step.energy))?;
-        let answer = answer(&result, order, *side, ordered, Energy::ZERO, Reason::OwnOrderOpposite);
-        result.answers.push(answer);
-    }
-    Ok(result)
-}
-
-/// Every order with what it was filled; an empty slice of fills stands for none.
-fn filled<'a>(
-    orders: &'a [BookedOrder],
-    fills: &'a [Energy],
-) -> impl Iterator<Item = (&'a BookedOrder, Energy)> {
-    let fills = fills.iter().copied().chain(std::iter::repeat(Energy::ZERO));
-    orders.iter().zip(fills)
-}
-
-/// Writes down one order's fill and answer; returns what the filled part was worth to its owner.
-fn record(
-    result: &mut ClearingResult,
-    order: &BookedOrder,
-    side: Side,
-    filled: Energy,
-) -> Result<Money, Overflow> {
-    if filled.is_positive() {
-        result.fills.push(Fill { order: order.id, party: order.party, side, energy: filled });
-    }
-    let mut left = filled;
-    let mut ordered = Energy::ZERO;
-    let mut value = Money::ZERO;
-    let mut next_limit = None;
-    for step in &order.steps {
-        let taken = left.min(step.energy);
-        left = left.minus(taken)?;
-        ordered = ordered.plus(step.energy)?;
-        value = value.plus(step.limit.amount_for(taken)?)?;
-        if taken < step.energy && next_limit.is_none() {
-            next_limit = Some(step.limit);
-        }
-    }
-    let reason = match (next_limit, result.price) {
-        (None, _) => Reason::Filled,
-        (Some(_), None) => Reason::NoTrade,
-        (Some(limit), Some(price)) if limit == price => Reason::SharedAtMargin,
-        (Some(limit), Some(_)) => Reason::LimitNotReached { limit },
-    };
-    let answer = answer(result, order, side, ordered, filled, reason);
-    result.answers.push(answer);
-    Ok(value)
-}
-
-fn answer(
-    result: &ClearingResult,
-    order: &BookedOrder,
-    side: Side,
-    ordered: Energy,
-    filled: Energy,
-    reason: Reason,
-) -> Answer {
-    Answer {
-        order: order.id,
-        party: order.party,
-        side,
-        period: result.period,
-        gate: result.gate,
-        ordered,
-        filled,
-        price: result.price,
-        reason,
+impl Mechanism for zonal::ZonalAuction {
+    fn clear(&self, book: &SealedBook, terms: &Terms<'_>) -> Result<ClearingResult, ClearingError> {
+        let grid = Grid::of(terms.zones);
+        let places = places::Places::of(book, &grid)?;
+        let solution = zonal::solve(&places, &grid, terms, book.salt())?;
+        let matches = allocation::allocate(book, &places, &grid, &solution.fills)?;
+        let (trades, edges) = trading::trade(book, &places, &grid, &solution, &matches)?;
+        drop(matches);
+        let zones = trading::zones(&places, &grid, &solution)?;
+        let view = answering::View { book, grid: &grid, solution: &solution, zones: &zones };
+        let fills = places.in_book_order(&solution.fills);
+        drop(places);
+        let (answers, welfare) = view.answers(&fills)?;
+        let volume = Energy::sum(zones.iter().map(|zone| zone.bought))?;
+        let mut zones: Vec<_> = zones.iter().copied().collect();
+        zones.sort_unstable_by_key(|zone| zone.zone);
+        Ok(ClearingResult {
+            period: book.period(),
+            gate: book.gate(),
+            zones,
+            edges,
+            volume,
+            welfare,
+            trades,
+            answers,
+        })
     }
 }

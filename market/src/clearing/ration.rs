@@ -6,17 +6,22 @@ use std::cmp::Ordering;
 use crate::Overflow;
 use crate::energy::Energy;
 use crate::hash::Digest;
-use crate::order::OrderId;
+use crate::zone::ZoneId;
 
 /// One claim among equals.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
     /// The caller's number for it.
     pub(super) index: u32,
-    /// Which order claims.
-    pub(super) id: OrderId,
+    /// Who claims: the id of an order, or of a zone (see [`zone_lot`]).
+    pub(super) id: Digest,
     /// How much it claims.
     pub(super) energy: Energy,
+}
+
+/// The name under which a zone draws its lot.
+pub(super) fn zone_lot(id: ZoneId) -> Digest {
+    Digest::of(&[b"hidamari/zone/1", &id.0.to_be_bytes()])
 }
 
 /// Gives each claim `floor(total x claim / all claims)`, and the watt-hours that are left one each
@@ -61,11 +66,12 @@ pub(super) fn ration(
 /// Which of the shares get one of the `left` watt-hours: those with the largest remainders. Lots
 /// are drawn only among those that tie for the last places, because a hash is dear.
 fn lucky(shares: &[(&Claim, Energy, i128)], left: usize, salt: &Digest) -> Vec<usize> {
-    let mut remainders: Vec<i128> = shares.iter().map(|(_, _, remainder)| *remainder).collect();
-    remainders.sort_unstable_by(|a, b| b.cmp(a));
-    let Some(cut) = left.checked_sub(1).and_then(|last| remainders.get(last).copied()) else {
+    let Some(last) = left.checked_sub(1).filter(|last| *last < shares.len()) else {
         return Vec::new();
     };
+    let mut remainders: Vec<i128> = shares.iter().map(|(_, _, remainder)| *remainder).collect();
+    let (_, cut, _) = remainders.select_nth_unstable_by(last, |a, b| b.cmp(a));
+    let cut = *cut;
     let (mut winners, mut tied) = (Vec::with_capacity(left), Vec::new());
     for (at, (claim, _, remainder)) in shares.iter().enumerate() {
         match remainder.cmp(&cut) {
@@ -76,7 +82,7 @@ fn lucky(shares: &[(&Claim, Energy, i128)], left: usize, salt: &Digest) -> Vec<u
     }
     let places = left.saturating_sub(winners.len());
     if places < tied.len() {
-        let draw = |id: &OrderId| Digest::of(&[id.as_bytes(), salt.as_bytes()]);
+        let draw = |id: &Digest| Digest::of(&[id.as_bytes(), salt.as_bytes()]);
         tied.sort_by_cached_key(|(at, id)| (draw(id), *at));
     }
     winners.extend(tied.into_iter().take(places).map(|(at, _)| at));
@@ -90,7 +96,7 @@ mod tests {
     fn claims(energies: &[i64]) -> Vec<Claim> {
         let claim = |(index, wh): (usize, &i64)| Claim {
             index: u32::try_from(index).unwrap(),
-            id: OrderId::from_bytes(*Digest::of(&[&index.to_be_bytes()]).as_bytes()),
+            id: Digest::of(&[&index.to_be_bytes()]),
             energy: Energy::from_wh(*wh),
         };
         energies.iter().enumerate().map(claim).collect()

@@ -1,0 +1,279 @@
+//! Who trades with whom: inside a zone first, then up the tree. Quantities and prices are already
+//! fixed, so this moves no money between neighbours; it decides whose name stands on a trade.
+//!
+//! In each zone, named partners meet first, then bids that prefer an origin meet offers of it, then
+//! everybody who is left. Where one side is larger than the other, what it sends up the tree is a
+//! stretch of its energy that begins at a watt-hour drawn by lot: every watt-hour has the same
+//! chance, so each party's expected part is pro rata, and hardly any order is split for it.
+//!
+//! Every trade but two per zone exhausts an order, so there are fewer trades than filled orders and
+//! twice the zones together.
+
+use crate::Overflow;
+use crate::book::{BookedOrder, SealedBook};
+use crate::clearing::places::{Place, Places, index};
+use crate::grid::{Grid, Node, PerZone};
+use crate::hash::Digest;
+use crate::member::PartyId;
+use crate::order::{Origin, Side};
+
+/// A seller and a buyer who met.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Match {
+    pub(super) offer: Place,
+    pub(super) bid: Place,
+    /// Wh; above zero.
+    pub(super) energy: i64,
+    /// Where the ways up from both meet.
+    pub(super) meeting: Node,
+}
+
+/// Pairs all fills.
+pub(super) fn allocate(
+    book: &SealedBook,
+    places: &Places<'_>,
+    grid: &Grid,
+    fills: &[i64],
+) -> Result<Vec<Match>, Overflow> {
+    let mut allocation = Allocation {
+        places,
+        salt: book.salt(),
+        left: fills.to_vec(),
+        matches: Vec::with_capacity(fills.len()),
+    };
+    let mut wishes = wishes(book, places, grid);
+    let mut open = grid.table(Open::default());
+    for node in grid.nodes().rev() {
+        let mut here = Open::of(places, node, &allocation.left);
+        for child in grid.children(node) {
+            here.join(std::mem::take(&mut open[child]));
+        }
+        for (bid, offer) in wishes.as_mut().map(|at| std::mem::take(&mut at[node])).unwrap_or_default()
+        {
+            allocation.meet(bid, offer, i64::MAX, node)?;
+        }
+        allocation.match_zone(node, grid, &here)?;
+        here.bids.retain(|bid| allocation.left(*bid) > 0);
+        here.offers.retain(|offer| allocation.left(*offer) > 0);
+        open[node] = here;
+    }
+    Ok(allocation.matches)
+}
+
+/// Orders that still have energy to pair.
+#[derive(Debug, Clone, Default)]
+struct Open {
+    bids: Vec<Place>,
+    offers: Vec<Place>,
+}
+
+impl Open {
+    fn of(places: &Places<'_>, node: Node, left: &[i64]) -> Self {
+        let filled = |place: &Place| left.get(index(*place)).is_some_and(|left| *left > 0);
+        let own = places.zone(node);
+        Self {
+            bids: own.bids.clone().filter(filled).collect(),
+            offers: own.offers.clone().filter(filled).collect(),
+        }
+    }
+
+    /// Takes in what a zone below leaves; the longer list stays where it is.
+    fn join(&mut self, mut other: Self) {
+        for (own, new) in [(&mut self.bids, &mut other.bids), (&mut self.offers, &mut other.offers)] {
+            if own.len() < new.len() {
+                std::mem::swap(own, new);
+            }
+            own.append(new);
+        }
+    }
+}
+
+type Wishes = PerZone<Vec<(Place, Place)>>;
+
+/// Bids and offers that name each other's party, by the zone where they meet: the buyers' wishes
+/// before the sellers', each in the order of its list. `None` if nobody wishes anything.
+fn wishes(book: &SealedBook, places: &Places<'_>, grid: &Grid) -> Option<Wishes> {
+    let names_any = |order: &BookedOrder| !order.preferences.partners.is_empty();
+    if !book.bids().iter().any(names_any) && !book.offers().iter().any(names_any) {
+        return None;
+    }
+    let place_of = places.of_book_order();
+    let (bid_places, offer_places) = place_of.split_at_checked(book.bids().len())?;
+    let mut wishes = grid.table(Vec::new());
+    let mut wish = |one: &BookedOrder, other: &BookedOrder, bid: &Place, offer: &Place| {
+        if let (Some(one), Some(other)) = (grid.node(one.zone), grid.node(other.zone)) {
+            wishes[grid.meeting(one, other)].push((*bid, *offer));
+        }
+    };
+    for (order, bid) in book.bids().iter().zip(bid_places) {
+        for partner in &order.preferences.partners {
+            for (other, offer) in orders_of(partner, book.offers(), offer_places) {
+                wish(order, other, bid, offer);
+            }
+        }
+    }
+    for (order, offer) in book.offers().iter().zip(offer_places) {
+        for partner in &order.preferences.partners {
+            for (other, bid) in orders_of(partner, book.bids(), bid_places) {
+                wish(order, other, bid, offer);
+            }
+        }
+    }
+    Some(wishes)
+}
+
+/// The orders of a party on one side of the book, which is sorted by party.
+fn orders_of<'a>(
+    party: &PartyId,
+    orders: &'a [BookedOrder],
+    places: &'a [Place],
+) -> impl Iterator<Item = (&'a BookedOrder, &'a Place)> {
+    let first = orders.partition_point(|order| order.party < *party);
+    let end = orders.partition_point(|order| order.party <= *party);
+    let of = orders.get(first..end).unwrap_or_default();
+    of.iter().zip(places.get(first..end).unwrap_or_default())
+}
+
+struct Allocation<'a> {
+    places: &'a Places<'a>,
+    salt: &'a Digest,
+    /// By place: what is not yet paired.
+    left: Vec<i64>,
+    matches: Vec<Match>,
+}
+
+impl Allocation<'_> {
+    /// Pairs everything in a zone that has a counterpart in it.
+    fn match_zone(&mut self, node: Node, grid: &Grid, open: &Open) -> Result<(), Overflow> {
+        for origin in [Origin::Solar, Origin::Battery] {
+            let of_origin = |places: &[Place]| -> Vec<Place> {
+                let prefers = |place: &Place| {
+                    let order = self.places.order(*place);
+                    order.is_some_and(|(_, order)| order.preferences.origin == Some(origin))
+                };
+                places.iter().copied().filter(prefers).collect()
+            };
+            let bids = of_origin(&open.bids);
+            if !bids.is_empty() {
+                let offers = of_origin(&open.offers);
+                self.sweep(node, &self.whole(&bids), &self.whole(&offers))?;
+            }
+        }
+        let (bids, offers) = (self.whole(&open.bids), self.whole(&open.offers));
+        let (demand, supply) = (total(&bids)?, total(&offers)?);
+        if demand < supply {
+            let start = self.lot(grid, node, Side::Sell, supply);
+            self.sweep(node, &bids, &stretch(&offers, start, demand))
+        } else if supply < demand {
+            let start = self.lot(grid, node, Side::Buy, demand);
+            self.sweep(node, &stretch(&bids, start, supply), &offers)
+        } else {
+            self.sweep(node, &bids, &offers)
+        }
+    }
+
+    /// What is left of these orders.
+    fn whole(&self, places: &[Place]) -> Vec<(Place, i64)> {
+        let open = |place: &Place| Some((*place, self.left(*place))).filter(|(_, left)| *left > 0);
+        places.iter().filter_map(open).collect()
+    }
+
+    /// A watt-hour below `total` that nobody could foresee.
+    fn lot(&self, grid: &Grid, node: Node, side: Side, total: i64) -> i64 {
+        let name: &[u8] = if side == Side::Buy { b"bids" } else { b"offers" };
+        let zone = grid.id(node).0.to_be_bytes();
+        let draw = Digest::of(&[b"hidamari/stretch/1", name, &zone, self.salt.as_bytes()]);
+        let mut first = [0; 8];
+        first.copy_from_slice(draw.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
+        let total = u64::try_from(total).unwrap_or(1).max(1);
+        i64::try_from(u64::from_be_bytes(first).checked_rem(total).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Pairs two lists from their beginnings until one is used up.
+    fn sweep(
+        &mut self,
+        node: Node,
+        bids: &[(Place, i64)],
+        offers: &[(Place, i64)],
+    ) -> Result<(), Overflow> {
+        let (mut bids, mut offers) = (bids.iter().copied(), offers.iter().copied());
+        let (mut bid, mut offer) = (bids.next(), offers.next());
+        while let (Some((buyer, wanted)), Some((seller, offered))) = (bid, offer) {
+            let energy = wanted.min(offered);
+            self.meet(buyer, seller, energy, node)?;
+            let rest = |place, left: i64, next: Option<(Place, i64)>| {
+                if left > energy { Some((place, left.saturating_sub(energy))) } else { next }
+            };
+            bid = if wanted > energy { rest(buyer, wanted, None) } else { bids.next() };
+            offer = if offered > energy { rest(seller, offered, None) } else { offers.next() };
+        }
+        Ok(())
+    }
+
+    /// Pairs as much as both have left, at most `limit`.
+    fn meet(&mut self, bid: Place, offer: Place, limit: i64, meeting: Node) -> Result<(), Overflow> {
+        let failed = Overflow::of("a trade");
+        let energy = self.left(bid).min(self.left(offer)).min(limit);
+        if energy <= 0 {
+            return Ok(());
+        }
+        for place in [bid, offer] {
+            if let Some(left) = self.left.get_mut(index(place)) {
+                *left = left.checked_sub(energy).ok_or(failed)?;
+            }
+        }
+        self.matches.push(Match { offer, bid, energy, meeting });
+        Ok(())
+    }
+
+    fn left(&self, place: Place) -> i64 {
+        self.left.get(index(place)).copied().unwrap_or_default()
+    }
+}
+
+fn total(orders: &[(Place, i64)]) -> Result<i64, Overflow> {
+    let failed = Overflow::of("the energy of a zone");
+    orders.iter().try_fold(0_i64, |total, (_, energy)| total.checked_add(*energy)).ok_or(failed)
+}
+
+/// `length` watt-hours of these orders from watt-hour `start` on, as if they lay on a ring.
+fn stretch(orders: &[(Place, i64)], start: i64, length: i64) -> Vec<(Place, i64)> {
+    let (mut skip, mut want) = (start, length);
+    let mut ring = Vec::with_capacity(orders.len());
+    let mut before = Vec::new();
+    for (place, energy) in orders {
+        let skipped = skip.min(*energy);
+        skip = skip.saturating_sub(skipped);
+        if skipped > 0 {
+            before.push((*place, skipped));
+        }
+        if *energy > skipped {
+            ring.push((*place, energy.saturating_sub(skipped)));
+        }
+    }
+    ring.append(&mut before);
+    for (_, energy) in &mut ring {
+        *energy = want.min(*energy);
+        want = want.saturating_sub(*energy);
+    }
+    ring.retain(|(_, energy)| *energy > 0);
+    ring
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_runs_round_the_ring_and_is_as_long_as_asked() {
+        let orders = [(0, 5), (1, 3), (2, 4)];
+        assert_eq!(stretch(&orders, 6, 4), [(1, 2), (2, 2)]);
+        assert_eq!(stretch(&orders, 10, 5), [(2, 2), (0, 3)]);
+        assert_eq!(stretch(&orders, 2, 12), [(0, 3), (1, 3), (2, 4), (0, 2)]);
+        for start in 0..12 {
+            for length in 0..=12 {
+                assert_eq!(total(&stretch(&orders, start, length)), Ok(length));
+            }
+        }
+    }
+}

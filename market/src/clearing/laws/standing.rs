@@ -1,0 +1,232 @@
+//! Laws of single orders: limits, margins, answers, and the sums over all of them.
+
+use std::collections::BTreeMap;
+
+use crate::Overflow;
+use crate::answer::{Answer, Reason};
+use crate::book::{BookedOrder, SealedBook};
+use crate::clearing::laws::BrokenLaw;
+use crate::clearing::laws::grid::GridView;
+use crate::clearing::{ClearingError, ClearingResult};
+use crate::energy::Energy;
+use crate::grid::{Grid, Node};
+use crate::money::Money;
+use crate::order::{OrderId, Side};
+use crate::price::Price;
+
+/// An order of the book, and what the result says about it.
+pub(super) struct Standing<'a> {
+    pub(super) order: &'a BookedOrder,
+    pub(super) side: Side,
+    pub(super) node: Node,
+    /// Left out because its own party stands on the other side.
+    pub(super) crossed: bool,
+    pub(super) filled: Energy,
+    pub(super) traded: Energy,
+    answered: bool,
+}
+
+pub(super) type Standings<'a> = BTreeMap<OrderId, Standing<'a>>;
+
+/// All orders of the book, with the fills that their answers state.
+pub(super) fn read<'a>(
+    book: &'a SealedBook,
+    result: &ClearingResult,
+    grid: &Grid,
+) -> Result<Standings<'a>, BrokenLaw> {
+    let mut standings = Standings::new();
+    let bids = book.bids().iter().map(|order| (Side::Buy, order, false));
+    let offers = book.offers().iter().map(|order| (Side::Sell, order, false));
+    let crossed = book.crossed().iter().map(|(side, order)| (*side, order, true));
+    for (side, order, crossed) in bids.chain(offers).chain(crossed) {
+        let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
+        let node = grid.node(order.zone).ok_or(unknown)?;
+        let (filled, traded) = (Energy::ZERO, Energy::ZERO);
+        let standing = Standing { order, side, node, crossed, filled, traded, answered: false };
+        if standings.insert(order.id, standing).is_some() {
+            return Err(BrokenLaw::OrderTwice(order.id));
+        }
+    }
+    if standings.len() != result.answers.len() {
+        let (orders, answers) = (standings.len(), result.answers.len());
+        return Err(BrokenLaw::Unanswered { orders, answers });
+    }
+    for answer in &result.answers {
+        let wrong = BrokenLaw::WrongAnswer(answer.order);
+        let standing = standings.get_mut(&answer.order).ok_or(wrong.clone())?;
+        if standing.answered || answer.filled.is_negative() {
+            return Err(wrong);
+        }
+        standing.answered = true;
+        standing.filled = answer.filled;
+    }
+    Ok(standings)
+}
+
+impl Standing<'_> {
+    /// How much of the order has a limit that is better than the price.
+    fn better_than(&self, price: Price) -> Result<Energy, Overflow> {
+        let better = self.order.steps.iter().filter(|step| match self.side {
+            Side::Buy => step.limit > price,
+            Side::Sell => step.limit < price,
+        });
+        Energy::sum(better.map(|step| step.energy))
+    }
+
+    /// How much of the order has exactly the price as its limit.
+    fn at(&self, price: Price) -> Result<Energy, Overflow> {
+        let equal = self.order.steps.iter().filter(|step| step.limit == price);
+        Energy::sum(equal.map(|step| step.energy))
+    }
+
+    /// The best limit that was not filled to the end.
+    fn first_left(&self) -> Result<Option<Price>, Overflow> {
+        let mut filled = self.filled;
+        for step in &self.order.steps {
+            if filled < step.energy {
+                return Ok(Some(step.limit));
+            }
+            filled = filled.minus(step.energy)?;
+        }
+        Ok(None)
+    }
+
+    /// The same, unless the order was left out of the book.
+    pub(super) fn best_left(&self) -> Result<Option<Price>, Overflow> {
+        if self.crossed { Ok(None) } else { self.first_left() }
+    }
+}
+
+pub(super) fn check_limits(standing: &Standing<'_>, price: Option<Price>) -> Result<(), BrokenLaw> {
+    let (order, filled) = (standing.order.id, standing.filled);
+    let (due, at_margin) = match price.filter(|_| !standing.crossed) {
+        Some(price) => (standing.better_than(price)?, standing.at(price)?),
+        None => (Energy::ZERO, Energy::ZERO),
+    };
+    let allowed = due.plus(at_margin)?;
+    if filled > allowed {
+        return Err(BrokenLaw::BeyondLimit { order, filled, price, allowed });
+    }
+    if filled < due {
+        return Err(BrokenLaw::LeftOut { order, filled, due, price });
+    }
+    Ok(())
+}
+
+/// At the margin of each zone every share lies less than one watt-hour off its exact part of what
+/// the zone's orders get there. Where zones below share in the same margin, the zone's own part is
+/// itself rounded, and it is two.
+pub(super) fn check_margins(
+    grid: &Grid,
+    view: &GridView,
+    standings: &Standings<'_>,
+    side: Side,
+) -> Result<(), BrokenLaw> {
+    let mut margins = grid.table(Vec::new());
+    for standing in standings.values().filter(|s| s.side == side && !s.crossed) {
+        let Some(price) = view.zones[standing.node].price else { continue };
+        let (claim, better) = (standing.at(price)?, standing.better_than(price)?);
+        if claim.is_positive() {
+            let share = standing.filled.minus(better)?;
+            margins[standing.node].push((standing.order.id, claim, share));
+        }
+    }
+    for node in grid.nodes() {
+        let tolerance = if grid.children(node).next().is_some() { 2 } else { 1 };
+        check_margin(&margins[node], tolerance)?;
+    }
+    Ok(())
+}
+
+/// `|share x all claims - claim x all shares| < tolerance x all claims`.
+fn check_margin(margin: &[(OrderId, Energy, Energy)], tolerance: i128) -> Result<(), BrokenLaw> {
+    let claims = Energy::sum(margin.iter().map(|(_, claim, _)| *claim))?;
+    let shares = Energy::sum(margin.iter().map(|(_, _, share)| *share))?;
+    let times = |a: Energy, b: Energy| i128::from(a.wh()).saturating_mul(i128::from(b.wh()));
+    for (order, claim, share) in margin {
+        let off = times(*share, claims).saturating_sub(times(*claim, shares));
+        if off.saturating_abs() >= tolerance.saturating_mul(i128::from(claims.wh())) {
+            return Err(BrokenLaw::NotProRata { order: *order, claim: *claim, share: *share });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_answers(
+    view: &GridView,
+    standings: &Standings<'_>,
+    result: &ClearingResult,
+) -> Result<(), BrokenLaw> {
+    for answer in &result.answers {
+        let wrong = BrokenLaw::WrongAnswer(answer.order);
+        let standing = standings.get(&answer.order).ok_or(wrong.clone())?;
+        let stated = Answer {
+            order: standing.order.id,
+            party: standing.order.party,
+            side: standing.side,
+            period: result.period,
+            gate: result.gate,
+            ordered: Energy::sum(standing.order.steps.iter().map(|step| step.energy))?,
+            filled: standing.filled,
+            price: view.zones[standing.node].price,
+            reason: answer.reason,
+        };
+        if *answer != stated || !is_true(answer, standing, view)? {
+            return Err(wrong);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the reason of an answer is one.
+fn is_true(answer: &Answer, standing: &Standing<'_>, view: &GridView) -> Result<bool, Overflow> {
+    let left = standing.first_left()?;
+    if standing.crossed || left.is_none() {
+        let reason = if standing.crossed { Reason::OwnOrderOpposite } else { Reason::Filled };
+        return Ok(answer.reason == reason);
+    }
+    Ok(match answer.reason {
+        Reason::SharedAtMargin => left == answer.price,
+        Reason::LimitNotReached { limit } => {
+            left == Some(limit) && answer.price.is_some_and(|price| price != limit)
+        }
+        Reason::NoTrade => answer.price.is_none(),
+        Reason::EdgeFull { zone, limit } => left == Some(limit) && view.is_full(zone),
+        Reason::Filled | Reason::OwnOrderOpposite => false,
+    })
+}
+
+pub(super) fn check_sums(
+    grid: &Grid,
+    view: &GridView,
+    standings: &Standings<'_>,
+    result: &ClearingResult,
+) -> Result<(), BrokenLaw> {
+    let (mut bought, mut worth) = (Energy::ZERO, 0_i128);
+    for Standing { order, side, filled, .. } in standings.values() {
+        let mut left = *filled;
+        for step in &order.steps {
+            let taken = left.min(step.energy);
+            left = left.minus(taken)?;
+            let part = i128::from(step.limit.micros_per_kwh()).saturating_mul(taken.wh().into());
+            worth = match side {
+                Side::Buy => worth.saturating_add(part),
+                Side::Sell => worth.saturating_sub(part),
+            };
+        }
+        if *side == Side::Buy {
+            bought = bought.plus(*filled)?;
+        }
+    }
+    for node in grid.nodes() {
+        if let (Some(way), Some(edge)) = (grid.way(node), view.edges[node]) {
+            let flow = i128::from(edge.flow.wh()).saturating_abs();
+            worth = worth.saturating_sub(flow.saturating_mul(i128::from(way.charge)));
+        }
+    }
+    if bought != result.volume {
+        return Err(BrokenLaw::WrongVolume { stated: result.volume, filled: bought });
+    }
+    let (stated, computed) = (result.welfare, Money::from_thousandths(worth)?);
+    if stated == computed { Ok(()) } else { Err(BrokenLaw::WrongWelfare { stated, computed }) }
+}

@@ -1,0 +1,137 @@
+//! Laws of trades: between whom, at which prices, over which way, and for which money.
+
+use crate::clearing::ClearingResult;
+use crate::clearing::laws::BrokenLaw;
+use crate::clearing::laws::grid::GridView;
+use crate::clearing::laws::standing::{Standing, Standings};
+use crate::energy::Energy;
+use crate::grid::{Grid, PerZone};
+use crate::money::Money;
+use crate::order::Side;
+use crate::trade::{Path, Trade};
+
+/// Checks every trade, and that together they are the fills, the flows and the money of the edges.
+pub(super) fn check(
+    grid: &Grid,
+    view: &GridView,
+    result: &ClearingResult,
+    standings: &mut Standings<'_>,
+) -> Result<(), BrokenLaw> {
+    let mut flows = grid.table(Energy::ZERO);
+    let mut sums = Sums::default();
+    for trade in &result.trades {
+        check_one(grid, view, trade, result, standings)?;
+        Sums::of(trade).check()?;
+        sums = sums.plus(&Sums::of(trade))?;
+        convey(grid, trade, &mut flows)?;
+        for order in [trade.bid, trade.offer] {
+            if let Some(standing) = standings.get_mut(&order) {
+                standing.traded = standing.traded.plus(trade.energy)?;
+            }
+        }
+    }
+    for Standing { order, filled, traded, .. } in standings.values() {
+        if traded != filled {
+            let (order, traded, filled) = (order.id, *traded, *filled);
+            return Err(BrokenLaw::TradesDifferFromFill { order, traded, filled });
+        }
+    }
+    for node in grid.nodes() {
+        if let Some(edge) = view.edges[node].filter(|edge| edge.flow != flows[node]) {
+            let (zone, traded, flow) = (edge.zone, flows[node], edge.flow);
+            return Err(BrokenLaw::TradesDifferFromFlow { zone, traded, flow });
+        }
+    }
+    sums.charge = Money::sum(result.edges.iter().map(|edge| edge.charge))?;
+    sums.rent = Money::sum(result.edges.iter().map(|edge| edge.rent))?;
+    sums.check()
+}
+
+/// The money of one trade or of many.
+#[derive(Default)]
+struct Sums {
+    paid: Money,
+    received: Money,
+    charge: Money,
+    rent: Money,
+}
+
+impl Sums {
+    fn of(trade: &Trade) -> Self {
+        Self {
+            paid: trade.buyer_amount,
+            received: trade.seller_amount,
+            charge: trade.charge,
+            rent: trade.rent,
+        }
+    }
+
+    fn plus(&self, other: &Self) -> Result<Self, BrokenLaw> {
+        Ok(Self {
+            paid: self.paid.plus(other.paid)?,
+            received: self.received.plus(other.received)?,
+            charge: self.charge.plus(other.charge)?,
+            rent: self.rent.plus(other.rent)?,
+        })
+    }
+
+    fn check(&self) -> Result<(), BrokenLaw> {
+        let Self { paid, received, charge, rent } = *self;
+        let adds_up = received.plus(charge)?.plus(rent)? == paid;
+        if adds_up && !charge.is_negative() && !rent.is_negative() {
+            Ok(())
+        } else {
+            Err(BrokenLaw::MoneyLost { paid, received, charge, rent })
+        }
+    }
+}
+
+/// Whether a trade is between a bid and an offer of the book, at the prices of their zones, over
+/// the zone where their ways up meet.
+fn check_one(
+    grid: &Grid,
+    view: &GridView,
+    trade: &Trade,
+    result: &ClearingResult,
+    standings: &Standings<'_>,
+) -> Result<(), BrokenLaw> {
+    let wrong = BrokenLaw::WrongTrade { bid: trade.bid, offer: trade.offer };
+    let (Some(bid), Some(offer)) = (standings.get(&trade.bid), standings.get(&trade.offer)) else {
+        return Err(wrong);
+    };
+    let place = trade.period == result.period && trade.gate == result.gate;
+    let sides = bid.side == Side::Buy && offer.side == Side::Sell;
+    let parties = bid.order.party == trade.buyer
+        && offer.order.party == trade.seller
+        && trade.buyer != trade.seller;
+    let prices = Some(trade.buyer_price) == view.zones[bid.node].price
+        && Some(trade.seller_price) == view.zones[offer.node].price;
+    let money = trade.buyer_amount == trade.buyer_price.amount_for(trade.energy)?
+        && trade.seller_amount == trade.seller_price.amount_for(trade.energy)?;
+    let path = trade.path
+        == Path {
+            from: offer.order.zone,
+            over: grid.id(grid.meeting(offer.node, bid.node)),
+            to: bid.order.zone,
+        };
+    let origin = trade.origin == offer.order.preferences.origin;
+    let some = trade.energy.is_positive();
+    if place && sides && parties && prices && money && path && origin && some {
+        Ok(())
+    } else {
+        Err(wrong)
+    }
+}
+
+/// Adds a trade to the flows of the edges on its way.
+fn convey(grid: &Grid, trade: &Trade, flows: &mut PerZone<Energy>) -> Result<(), BrokenLaw> {
+    let node = |zone| grid.node(zone).ok_or(BrokenLaw::OtherGrid);
+    let (from, over, to) = (node(trade.path.from)?, node(trade.path.over)?, node(trade.path.to)?);
+    for (node, _) in grid.climb(from, over) {
+        flows[node] = flows[node].plus(trade.energy)?;
+    }
+    for (node, _) in grid.climb(to, over) {
+        flows[node] = flows[node].minus(trade.energy)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The exact zonal double auction of design section 4: prices, flows and quantities on any tree of
+//! zones, with wheeling charges and capacities.
+//!
+//! Bottom-up, each zone's net-export curve is built from its own orders and from what it sees of
+//! the zones below ([`crate::clearing::curve`]). At the root the price is where net export crosses
+//! zero. Top-down, each zone learns how much it exports and at which price, fills its own orders,
+//! and tells the zones below. The result is an optimum of the linear programme
+//! `max sum(bid x filled) - sum(offer x filled) - sum(charge x |flow|)`, found in
+//! O(N log N) for a fixed depth, and among the optima one of largest volume.
+
+use rayon::prelude::*;
+
+use crate::Overflow;
+use crate::clearing::curve::{Curve, Increment, flow_at};
+use crate::clearing::places::{Places, index};
+use crate::clearing::ration::{Claim, ration, zone_lot};
+use crate::clearing::{ClearingError, PARALLEL_FROM, Terms};
+use crate::energy::Energy;
+use crate::grid::{Grid, Node, PerZone, Way};
+use crate::hash::Digest;
+use crate::price::Price;
+
+/// The exact zonal double auction.
+pub(super) struct ZonalAuction;
+
+/// Prices and quantities.
+pub(super) struct Solution {
+    /// The price that supports each zone's fills, whether or not anything was traded there, in
+    /// micro-units per kWh. Across an edge that is not full, prices differ by at most its charge.
+    pub(super) prices: PerZone<i64>,
+    /// What flows over the edge above each zone, in Wh; up is positive.
+    pub(super) flows: PerZone<i64>,
+    /// By place: what each order is filled, in Wh.
+    pub(super) fills: Vec<i64>,
+}
+
+/// Finds an optimum.
+pub(super) fn solve(
+    places: &Places<'_>,
+    grid: &Grid,
+    terms: &Terms<'_>,
+    salt: &Digest,
+) -> Result<Solution, ClearingError> {
+    let curves = curves(places, grid)?;
+    let mut solution = Solution {
+        prices: grid.table(0),
+        flows: grid.table(0),
+        fills: vec![0; places.len()],
+    };
+    for layer in grid.layers() {
+        for node in &layer {
+            solution.prices[*node] = price(*node, &curves[*node], &solution, grid, terms)?;
+        }
+        let fill_one = |node: &Node| {
+            let margin = Margin { node: *node, places, grid, curves: &curves, salt };
+            margin.fill(solution.prices[*node], solution.flows[*node])
+        };
+        let filled = each(&layer, places, fill_one)?;
+        for zone in filled {
+            zone.write(&mut solution);
+        }
+    }
+    Ok(solution)
+}
+
+/// Does the same for every zone of a layer, on all cores if that pays.
+fn each<T: Send, E: Send>(
+    layer: &[Node],
+    places: &Places<'_>,
+    work: impl Fn(&Node) -> Result<T, E> + Sync + Send,
+) -> Result<Vec<T>, E> {
+    if layer.len() > 1 && places.len() >= PARALLEL_FROM {
+        layer.par_iter().map(work).collect()
+    } else {
+        layer.iter().map(work).collect()
+    }
+}
+
+/// Every zone's net-export curve, the zones below included.
+fn curves(places: &Places<'_>, grid: &Grid) -> Result<PerZone<Curve>, Overflow> {
+    let mut curves = grid.table(Curve::default());
+    for layer in grid.layers().rev() {
+        let build = |node: &Node| curve(*node, places, grid, &curves);
+        let built: Vec<_> = each(&layer, places, build)?;
+        for (node, curve) in layer.into_iter().zip(built) {
+            curves[node] = curve;
+        }
+    }
+    Ok(curves)
+}
+
+fn curve(
+    node: Node,
+    places: &Places<'_>,
+    grid: &Grid,
+    curves: &PerZone<Curve>,
+) -> Result<Curve, Overflow> {
+    let failed = Overflow::of("the demand of a zone");
+    let own = places.zone(node);
+    let bids = places.steps(&own.bids);
+    let mut demand = sum(bids.iter().map(|step| step.energy))?;
+    let mut increments = [bids, places.steps(&own.offers)].concat();
+    for child in grid.children(node) {
+        if let Some(way) = grid.way(child) {
+            let seen = curves[child].lift(&way, &mut increments)?;
+            demand = demand.checked_add(seen).ok_or(failed)?;
+        }
+    }
+    Curve::new(demand, increments)
+}
+
+/// The price of a zone whose net export is known: by the k-rule within the prices that its own
+/// curve supports, moved as little as the edge above demands. The price above, less or plus the
+/// charge, binds from the side to which the edge has room, and from both while something flows.
+fn price(
+    node: Node,
+    curve: &Curve,
+    solution: &Solution,
+    grid: &Grid,
+    terms: &Terms<'_>,
+) -> Result<i64, Overflow> {
+    let failed = Overflow::of("a price and a wheeling charge");
+    let way = grid.way(node);
+    let flow = solution.flows[node];
+    let above = way.map(|way| solution.prices[way.parent]);
+    let own = match curve.interval(flow) {
+        (Some(low), Some(high)) => inside(low, high, terms)?,
+        (Some(end), None) | (None, Some(end)) => end,
+        (None, None) => above.unwrap_or_default(),
+    };
+    let (Some(Way { charge, up, down, .. }), Some(above)) = (way, above) else { return Ok(own) };
+    let exporting = above.checked_sub(charge).ok_or(failed)?;
+    let importing = above.checked_add(charge).ok_or(failed)?;
+    let mut price = own;
+    if flow < up {
+        price = price.max(exporting);
+    }
+    if flow > 0 {
+        price = price.min(exporting);
+    }
+    if flow > down.saturating_neg() {
+        price = price.min(importing);
+    }
+    if flow < 0 {
+        price = price.max(importing);
+    }
+    Ok(price)
+}
+
+/// The k-rule; a lower end that is no whole number of ticks is not undercut.
+fn inside(low: i64, high: i64, terms: &Terms<'_>) -> Result<i64, Overflow> {
+    let (low, high) = (Price::from_micros_per_kwh(low), Price::from_micros_per_kwh(high));
+    let price = low.between(high, terms.k_millionths, terms.tick)?;
+    Ok(price.max(low).micros_per_kwh())
+}
+
+/// A zone whose orders are to be filled.
+struct Margin<'a> {
+    node: Node,
+    places: &'a Places<'a>,
+    grid: &'a Grid,
+    curves: &'a PerZone<Curve>,
+    salt: &'a Digest,
+}
+
+/// What a zone decided: its fills from `first` on, and the flows of the zones below.
+struct ZoneFills {
+    first: usize,
+    fills: Vec<i64>,
+    flows: Vec<(Node, i64)>,
+}
+
+impl ZoneFills {
+    fn write(self, solution: &mut Solution) {
+        let end = self.first.saturating_add(self.fills.len());
+        if let Some(entries) = solution.fills.get_mut(self.first..end) {
+            entries.copy_from_slice(&self.fills);
+        }
+        for (node, flow) in self.flows {
+            solution.flows[node] = flow;
+        }
+    }
+
+    fn add(&mut self, place: u32, energy: i64) {
+        if let Some(fill) = index(place).checked_sub(self.first).and_then(|at| self.fills.get_mut(at)) {
+            *fill = fill.saturating_add(energy);
+        }
+    }
+}
+
+/// Who stands exactly at the margin on one side: orders of the zone, and zones below.
+#[derive(Default)]
+struct Tied {
+    claims: Vec<Claim>,
+    /// From this claim on they are zones.
+    orders: usize,
+    energy: i64,
+}
+
+impl Tied {
+    fn push(&mut self, index: u32, id: Digest, energy: i64) -> Result<(), Overflow> {
+        self.energy =
+            self.energy.checked_add(energy).ok_or(Overflow::of("the energy at the margin"))?;
+        self.claims.push(Claim { index, id, energy: Energy::from_wh(energy) });
+        Ok(())
+    }
+}
+
+impl Margin<'_> {
+    /// Fills everything better than the price, and shares out what the net export leaves at it:
+    /// offers first as far as they go, because that trades more, then bids stand back.
+    fn fill(&self, price: i64, net_export: i64) -> Result<ZoneFills, ClearingError> {
+        let failed = Overflow::of("the energy at the margin");
+        let own = self.places.zone(self.node);
+        let first = index(own.bids.start);
+        let mut zone = ZoneFills {
+            first,
+            fills: Vec::with_capacity(index(own.offers.end).saturating_sub(first)),
+            flows: Vec::new(),
+        };
+        let (mut bids, mut offers) = (Tied::default(), Tied::default());
+        let bought = self.take_better(&own.bids, |limit| limit > price, price, &mut zone, &mut bids)?;
+        let sold =
+            self.take_better(&own.offers, |limit| limit < price, price, &mut zone, &mut offers)?;
+        let wanted = bought.checked_add(bids.energy).ok_or(failed)?;
+        let mut below = sold.checked_sub(wanted).ok_or(failed)?;
+        for (at, child) in (0_u32..).zip(self.grid.children(self.node)) {
+            let Some(way) = self.grid.way(child) else { continue };
+            let curve = &self.curves[child];
+            let from = flow_at(&way, price, |price| curve.below(price))?;
+            let to = flow_at(&way, price, |price| curve.through(price))?;
+            below = below.checked_add(from).ok_or(failed)?;
+            zone.flows.push((child, from));
+            let exports = to.max(0).saturating_sub(from.max(0));
+            let imports = to.min(0).saturating_sub(from.min(0));
+            if exports > 0 {
+                offers.push(at, zone_lot(self.grid.id(child)), exports)?;
+            }
+            if imports > 0 {
+                bids.push(at, zone_lot(self.grid.id(child)), imports)?;
+            }
+        }
+        let used = net_export.checked_sub(below).ok_or(failed)?;
+        let selling = used.min(offers.energy);
+        let standing_back = used.checked_sub(selling).ok_or(failed)?;
+        let buying = bids.energy.checked_sub(standing_back).ok_or(failed)?;
+        self.share(&offers, selling, &mut zone, |share, _| share)?;
+        self.share(&bids, buying, &mut zone, |share, claim| claim.saturating_sub(share))?;
+        Ok(zone)
+    }
+
+    /// Fills what is better than the price and notes the claims at it; returns the sum of the
+    /// former.
+    fn take_better(
+        &self,
+        places: &std::ops::Range<u32>,
+        better: impl Fn(i64) -> bool,
+        price: i64,
+        zone: &mut ZoneFills,
+        tied: &mut Tied,
+    ) -> Result<i64, ClearingError> {
+        let mut total = 0_i64;
+        for (place, curve) in self.places.curves(places) {
+            let mut filled = 0_i64;
+            for step in curve {
+                if better(step.price) {
+                    filled = filled.saturating_add(step.energy);
+                } else if step.price == price {
+                    let (_, order) = self.places.order(place).ok_or(ClearingError::TooLarge)?;
+                    tied.push(place, Digest::from_bytes(*order.id.as_bytes()), step.energy)?;
+                }
+            }
+            zone.fills.push(filled);
+            total = total.checked_add(filled).ok_or(Overflow::of("the energy of a zone"))?;
+        }
+        tied.orders = tied.claims.len();
+        Ok(total)
+    }
+
+    /// Shares `total` out among those at the margin. An order's share is its fill; a zone's share
+    /// changes its flow by `change(share, claim)`.
+    fn share(
+        &self,
+        tied: &Tied,
+        total: i64,
+        zone: &mut ZoneFills,
+        change: impl Fn(i64, i64) -> i64,
+    ) -> Result<(), ClearingError> {
+        let shares = ration(&tied.claims, Energy::from_wh(total), self.salt)?;
+        for (at, (claim, (index_of, share))) in tied.claims.iter().zip(shares).enumerate() {
+            if at < tied.orders {
+                zone.add(index_of, share.wh());
+            } else if let Some((_, flow)) = zone.flows.get_mut(index(index_of)) {
+                let moved = change(share.wh(), claim.energy.wh());
+                *flow = flow.checked_add(moved).ok_or(Overflow::of("a flow"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sum of energies in Wh.
+fn sum(energies: impl Iterator<Item = i64>) -> Result<i64, Overflow> {
+    let failed = Overflow::of("the energy of a zone");
+    energies.fold(Some(0_i64), |total, energy| total?.checked_add(energy)).ok_or(failed)
+}
+
+/// All the increments of one zone are 16 bytes each, twice while they are sorted.
+const _: () = assert!(size_of::<Increment>() == 16);
