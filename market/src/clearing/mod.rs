@@ -32,7 +32,7 @@ use crate::zone::{ZoneId, ZoneTree};
 const PARALLEL_FROM: usize = 16_384;
 
 /// How a community finds prices and quantities; chosen in genesis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
 pub enum MechanismKind {
@@ -65,7 +65,7 @@ pub trait Mechanism: Sync {
 
 impl MechanismKind {
     /// The mechanism of this name.
-    pub fn mechanism(self) -> &'static dyn Mechanism {
+    pub fn mechanism(&self) -> &dyn Mechanism {
         match self {
             Self::ZonalAuction => &zonal::ZonalAuction,
         }
@@ -164,7 +164,7 @@ impl ClearingResult {
 /// [`ClearingError`].
 pub fn clear(
     book: &SealedBook,
-    mechanism: MechanismKind,
+    mechanism: &MechanismKind,
     terms: &Terms<'_>,
 ) -> Result<ClearingResult, ClearingError> {
     mechanism.mechanism().clear(book, terms)

@@ -7,7 +7,7 @@ mod trades;
 
 use crate::Overflow;
 use crate::book::SealedBook;
-use crate::clearing::{ClearingError, ClearingResult, Terms};
+use crate::clearing::{ClearingError, ClearingResult, MechanismKind, Terms};
 use crate::energy::Energy;
 use crate::grid::Grid;
 use crate::money::Money;
@@ -191,6 +191,21 @@ pub enum BrokenLaw {
     Overflow(#[from] Overflow),
 }
 
+/// Checks the result of a mechanism against its book and grid.
+///
+/// # Errors
+/// [`BrokenLaw`] names the first law that does not hold.
+pub fn check(
+    book: &SealedBook,
+    mechanism: &MechanismKind,
+    terms: &Terms<'_>,
+    result: &ClearingResult,
+) -> Result<(), BrokenLaw> {
+    match mechanism {
+        MechanismKind::ZonalAuction => check_zonal(book, terms, result),
+    }
+}
+
 /// Checks the result of a zonal auction against its book and grid: every law of [`BrokenLaw`].
 ///
 /// Together they say that the result is an optimum: fills that the prices support, and prices that
@@ -199,7 +214,7 @@ pub enum BrokenLaw {
 ///
 /// # Errors
 /// [`BrokenLaw`] names the first one that does not hold.
-pub fn check(
+pub fn check_zonal(
     book: &SealedBook,
     terms: &Terms<'_>,
     result: &ClearingResult,
