@@ -85,6 +85,11 @@ impl Grid {
         Self { ids: PerZone(ids), ways, depths, layers, children: PerZone(children), by_id }
     }
 
+    /// The zone at the top.
+    pub(crate) fn root(&self) -> Node {
+        Node(0)
+    }
+
     /// How many zones there are.
     pub(crate) fn len(&self) -> usize {
         self.ids.0.len()

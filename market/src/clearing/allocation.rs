@@ -16,6 +16,7 @@ use crate::grid::{Grid, Node, PerZone};
 use crate::hash::Digest;
 use crate::member::PartyId;
 use crate::order::{Origin, Side};
+use std::ops::Range;
 
 /// A seller and a buyer who met.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,7 @@ pub(super) fn allocate(
         left: fills.to_vec(),
         matches: Vec::with_capacity(fills.len()),
     };
-    let mut wishes = wishes(book, places, grid);
+    let mut wishes = places.wishes.partners.then(|| wishes(book, places, grid));
     let mut open = grid.table(Open::default());
     for node in grid.nodes().rev() {
         let mut here = Open::of(places, node, &allocation.left);
@@ -88,50 +89,37 @@ impl Open {
     }
 }
 
-type Wishes = PerZone<Vec<(Place, Place)>>;
+type Meetings = PerZone<Vec<(Place, Place)>>;
 
-/// Bids and offers that name each other's party, by the zone where they meet: the buyers' wishes
-/// before the sellers', each in the order of its list. `None` if nobody wishes anything.
-fn wishes(book: &SealedBook, places: &Places<'_>, grid: &Grid) -> Option<Wishes> {
-    let names_any = |order: &BookedOrder| !order.preferences.partners.is_empty();
-    if !book.bids().iter().any(names_any) && !book.offers().iter().any(names_any) {
-        return None;
-    }
-    let place_of = places.of_book_order();
-    let (bid_places, offer_places) = place_of.split_at_checked(book.bids().len())?;
+/// Bids and offers of which one names the other's party, by the zone where they meet: the buyers'
+/// wishes before the sellers', each in the order of its list.
+fn wishes(book: &SealedBook, places: &Places<'_>, grid: &Grid) -> Meetings {
     let mut wishes = grid.table(Vec::new());
-    let mut wish = |one: &BookedOrder, other: &BookedOrder, bid: &Place, offer: &Place| {
-        if let (Some(one), Some(other)) = (grid.node(one.zone), grid.node(other.zone)) {
-            wishes[grid.meeting(one, other)].push((*bid, *offer));
-        }
+    let mut wish = |bid: u32, offer: u32| {
+        let (bid_at, offer_at) = (places.place(bid), places.place(offer));
+        wishes[grid.meeting(places.node(bid), places.node(offer))].push((bid_at, offer_at));
     };
-    for (order, bid) in book.bids().iter().zip(bid_places) {
+    let first_offer = places.bid_count();
+    for (bid, order) in (0_u32..).zip(book.bids()) {
         for partner in &order.preferences.partners {
-            for (other, offer) in orders_of(partner, book.offers(), offer_places) {
-                wish(order, other, bid, offer);
-            }
+            orders_of(partner, book.offers(), first_offer).for_each(|offer| wish(bid, offer));
         }
     }
-    for (order, offer) in book.offers().iter().zip(offer_places) {
+    for (offer, order) in (first_offer..).zip(book.offers()) {
         for partner in &order.preferences.partners {
-            for (other, bid) in orders_of(partner, book.bids(), bid_places) {
-                wish(order, other, bid, offer);
-            }
+            orders_of(partner, book.bids(), 0).for_each(|bid| wish(bid, offer));
         }
     }
-    Some(wishes)
+    wishes
 }
 
-/// The orders of a party on one side of the book, which is sorted by party.
-fn orders_of<'a>(
-    party: &PartyId,
-    orders: &'a [BookedOrder],
-    places: &'a [Place],
-) -> impl Iterator<Item = (&'a BookedOrder, &'a Place)> {
-    let first = orders.partition_point(|order| order.party < *party);
-    let end = orders.partition_point(|order| order.party <= *party);
-    let of = orders.get(first..end).unwrap_or_default();
-    of.iter().zip(places.get(first..end).unwrap_or_default())
+/// The numbers of a party's orders on one side of the book, which is sorted by party and whose
+/// first order has the number `first`.
+fn orders_of(party: &PartyId, orders: &[BookedOrder], first: u32) -> Range<u32> {
+    let edge = |index: usize| first.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
+    let from = orders.partition_point(|order| order.party < *party);
+    let to = orders.partition_point(|order| order.party <= *party);
+    edge(from)..edge(to)
 }
 
 struct Allocation<'a> {
@@ -145,11 +133,11 @@ struct Allocation<'a> {
 impl Allocation<'_> {
     /// Pairs everything in a zone that has a counterpart in it.
     fn match_zone(&mut self, node: Node, grid: &Grid, open: &Open) -> Result<(), Overflow> {
-        for origin in [Origin::Solar, Origin::Battery] {
+        for origin in [Origin::Solar, Origin::Battery].into_iter().filter(|_| self.places.wishes.origins) {
             let of_origin = |places: &[Place]| -> Vec<Place> {
                 let prefers = |place: &Place| {
                     let order = self.places.order(*place);
-                    order.is_some_and(|(_, order)| order.preferences.origin == Some(origin))
+                    order.is_some_and(|order| order.preferences.origin == Some(origin))
                 };
                 places.iter().copied().filter(prefers).collect()
             };

@@ -3,12 +3,12 @@
 use rayon::prelude::*;
 
 use crate::Overflow;
-use crate::answer::{Answer, Reason};
-use crate::book::{BookedOrder, SealedBook};
+use crate::answer::Reason;
+use crate::clearing::places::{Places, index};
 use crate::clearing::zonal::Solution;
-use crate::clearing::{PARALLEL_FROM, ZoneResult};
+use crate::clearing::{PARALLEL_FROM, Verdict, ZoneResult};
 use crate::energy::Energy;
-use crate::grid::{Grid, PerZone};
+use crate::grid::{Grid, Node, PerZone};
 use crate::money::Money;
 use crate::order::Side;
 use crate::price::Price;
@@ -16,7 +16,7 @@ use crate::zone::ZoneId;
 
 /// Everything an answer is read from.
 pub(super) struct View<'a> {
-    pub(super) book: &'a SealedBook,
+    pub(super) places: &'a Places<'a>,
     pub(super) grid: &'a Grid,
     pub(super) solution: &'a Solution,
     pub(super) zones: &'a PerZone<ZoneResult>,
@@ -37,79 +37,61 @@ struct Barriers {
 }
 
 impl View<'_> {
-    /// All answers, and the welfare, from the fills in the order of the book.
-    pub(super) fn answers(&self, fills: &[i64]) -> Result<(Vec<Answer>, Money), Overflow> {
+    /// All verdicts in the order of the book, and the welfare.
+    pub(super) fn verdicts(&self) -> Result<(Vec<Verdict>, Money), Overflow> {
         let barriers = self.barriers();
-        let book = self.book;
-        let orders = book.bids().len().saturating_add(book.offers().len());
-        let (bid_fills, offer_fills) = fills.split_at_checked(book.bids().len()).unwrap_or_default();
-        let mut answers = Vec::with_capacity(orders.saturating_add(book.crossed().len()));
-        let mut value = 0_i128;
-        for (side, orders, fills) in
-            [(Side::Buy, book.bids(), bid_fills), (Side::Sell, book.offers(), offer_fills)]
-        {
-            let answer = |(order, filled): (&BookedOrder, &i64)| {
-                self.answer(order, side, Energy::from_wh(*filled), &barriers)
-            };
-            let worth = |(order, filled): (&BookedOrder, &i64)| worth(order, *filled);
-            let sum = if orders.len() < PARALLEL_FROM {
-                answers.extend(orders.iter().zip(fills).map(answer));
-                orders.iter().zip(fills).map(worth).fold(0, i128::saturating_add)
-            } else {
-                answers.par_extend(orders.par_iter().zip(fills).map(answer));
-                orders.par_iter().zip(fills).map(worth).reduce(|| 0, i128::saturating_add)
-            };
-            value = match side {
-                Side::Buy => value.saturating_add(sum),
-                Side::Sell => value.saturating_sub(sum),
-            };
-        }
-        answers.extend(book.crossed().iter().map(|(side, order)| {
-            let reason = Reason::OwnOrderOpposite;
-            self.write(order, *side, Energy::ZERO, reason)
-        }));
-        Ok((answers, welfare(value, self.grid, self.solution)?))
-    }
-
-    fn answer(
-        &self,
-        order: &BookedOrder,
-        side: Side,
-        filled: Energy,
-        barriers: &Barriers,
-    ) -> Answer {
-        let reason = match (first_left(order, filled), self.grid.node(order.zone)) {
-            (None, _) | (_, None) => Reason::Filled,
-            (Some(limit), Some(node)) => {
-                let (beyond, reached): (_, fn(i64, i64) -> bool) = match side {
-                    Side::Buy => (barriers.bids[node], |limit, price| limit >= price),
-                    Side::Sell => (barriers.offers[node], |limit, price| limit <= price),
-                };
-                let full = beyond.filter(|beyond| reached(limit.micros_per_kwh(), beyond.price));
-                match (full, self.zones[node].price) {
-                    (Some(beyond), _) => Reason::EdgeFull { zone: beyond.zone, limit },
-                    (None, None) => Reason::NoTrade,
-                    (None, Some(price)) if price == limit => Reason::SharedAtMargin,
-                    (None, Some(_)) => Reason::LimitNotReached { limit },
-                }
-            }
+        let numbers = 0..u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        let judge = |number: u32| self.judge(number, &barriers);
+        let (verdicts, value): (Vec<_>, i128) = if self.places.len() < PARALLEL_FROM {
+            let mut value = 0_i128;
+            let judged = numbers.map(judge).map(|(verdict, worth)| {
+                value = value.saturating_add(worth);
+                verdict
+            });
+            (judged.collect(), value)
+        } else {
+            let verdicts = numbers.clone().into_par_iter().map(|number| judge(number).0).collect();
+            let worths = numbers.into_par_iter().map(|number| judge(number).1);
+            (verdicts, worths.reduce(|| 0, i128::saturating_add))
         };
-        self.write(order, side, filled, reason)
+        Ok((verdicts, welfare(value, self.grid, self.solution)?))
     }
 
-    fn write(&self, order: &BookedOrder, side: Side, filled: Energy, reason: Reason) -> Answer {
-        let price = self.grid.node(order.zone).and_then(|node| self.zones[node].price);
-        let ordered = order.steps.iter().fold(0_i64, |sum, step| sum.saturating_add(step.energy.wh()));
-        Answer {
-            order: order.id,
-            party: order.party,
-            side,
-            period: self.book.period(),
-            gate: self.book.gate(),
-            ordered: Energy::from_wh(ordered),
-            filled,
-            price,
-            reason,
+    /// What became of an order, and what that is worth to its owner (less than nothing
+    /// for a seller), in thousandths of a micro-unit.
+    fn judge(&self, number: u32, barriers: &Barriers) -> (Verdict, i128) {
+        let (place, node) = (self.places.place(number), self.places.node(number));
+        let side = if number < self.places.bid_count() { Side::Buy } else { Side::Sell };
+        let filled = self.solution.fills.get(index(place)).copied().unwrap_or_default();
+        let (mut left, mut worth, mut next) = (filled, 0_i128, None);
+        for step in self.places.steps(&(place..place.saturating_add(1))) {
+            let taken = left.min(step.energy);
+            left = left.saturating_sub(taken);
+            worth = worth.saturating_add(i128::from(step.price).saturating_mul(taken.into()));
+            if taken < step.energy && next.is_none() {
+                next = Some(step.price);
+            }
+        }
+        let reason = match next {
+            None => Reason::Filled,
+            Some(limit) => self.reason(side, node, limit, barriers),
+        };
+        let worth = if side == Side::Buy { worth } else { worth.saturating_neg() };
+        (Verdict { filled: Energy::from_wh(filled), reason }, worth)
+    }
+
+    /// Why a step at this limit was not filled to the end.
+    fn reason(&self, side: Side, node: Node, limit: i64, barriers: &Barriers) -> Reason {
+        let full = match side {
+            Side::Buy => barriers.bids[node].filter(|beyond| limit >= beyond.price),
+            Side::Sell => barriers.offers[node].filter(|beyond| limit <= beyond.price),
+        };
+        let limit = Price::from_micros_per_kwh(limit);
+        match (full, self.zones[node].price) {
+            (Some(beyond), _) => Reason::EdgeFull { zone: beyond.zone, limit },
+            (None, None) => Reason::NoTrade,
+            (None, Some(price)) if price == limit => Reason::SharedAtMargin,
+            (None, Some(_)) => Reason::LimitNotReached { limit },
         }
     }
 
@@ -141,31 +123,6 @@ impl View<'_> {
         }
         barriers
     }
-}
-
-/// The limit of the best step that is not filled to the end.
-fn first_left(order: &BookedOrder, filled: Energy) -> Option<Price> {
-    let mut left = filled.wh();
-    for step in &order.steps {
-        if left < step.energy.wh() {
-            return Some(step.limit);
-        }
-        left = left.saturating_sub(step.energy.wh());
-    }
-    None
-}
-
-/// Limit x energy over what was filled, in thousandths of a micro-unit. A step's product fits into
-/// 126 bits, and 16 million books of 2^32 steps into the rest.
-fn worth(order: &BookedOrder, filled: i64) -> i128 {
-    let (mut left, mut worth) = (filled, 0_i128);
-    for step in &order.steps {
-        let taken = left.min(step.energy.wh());
-        left = left.saturating_sub(taken);
-        let product = i128::from(step.limit.micros_per_kwh()).saturating_mul(i128::from(taken));
-        worth = worth.saturating_add(product);
-    }
-    worth
 }
 
 /// The value of all fills less the charges on all flows, rounded once.

@@ -8,12 +8,15 @@ mod allocation;
 mod answering;
 mod curve;
 pub mod laws;
+mod outcome;
 mod places;
 mod ration;
 mod trading;
 mod zonal;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+
+pub use outcome::{Deal, Outcome, Verdict};
 
 use crate::Overflow;
 use crate::answer::Answer;
@@ -172,29 +175,26 @@ pub fn clear(
 
 impl Mechanism for zonal::ZonalAuction {
     fn clear(&self, book: &SealedBook, terms: &Terms<'_>) -> Result<ClearingResult, ClearingError> {
-        let grid = Grid::of(terms.zones);
-        let places = places::Places::of(book, &grid)?;
-        let solution = zonal::solve(&places, &grid, terms, book.salt())?;
-        let matches = allocation::allocate(book, &places, &grid, &solution.fills)?;
-        let (trades, edges) = trading::trade(book, &places, &grid, &solution, &matches)?;
-        drop(matches);
-        let zones = trading::zones(&places, &grid, &solution)?;
-        let view = answering::View { book, grid: &grid, solution: &solution, zones: &zones };
-        let fills = places.in_book_order(&solution.fills);
-        drop(places);
-        let (answers, welfare) = view.answers(&fills)?;
-        let volume = Energy::sum(zones.iter().map(|zone| zone.bought))?;
-        let mut zones: Vec<_> = zones.iter().copied().collect();
-        zones.sort_unstable_by_key(|zone| zone.zone);
-        Ok(ClearingResult {
-            period: book.period(),
-            gate: book.gate(),
-            zones,
-            edges,
-            volume,
-            welfare,
-            trades,
-            answers,
-        })
+        Ok(decide(book, terms)?.write_out(book)?)
     }
+}
+
+/// Runs the zonal auction and gives its outcome in the shortest form.
+///
+/// # Errors
+/// [`ClearingError`].
+pub fn decide(book: &SealedBook, terms: &Terms<'_>) -> Result<Outcome, ClearingError> {
+    let grid = Grid::of(terms.zones);
+    let places = places::Places::of(book, &grid)?;
+    let solution = zonal::solve(&places, &grid, terms, book.salt())?;
+    let matches = allocation::allocate(book, &places, &grid, &solution.fills)?;
+    let (deals, edges) = trading::trade(&places, &grid, &solution, &matches)?;
+    drop(matches);
+    let zones = trading::zones(&places, &grid, &solution)?;
+    let view = answering::View { places: &places, grid: &grid, solution: &solution, zones: &zones };
+    let (verdicts, welfare) = view.verdicts()?;
+    let volume = Energy::sum(zones.iter().map(|zone| zone.bought))?;
+    let mut zones: Vec<_> = zones.iter().copied().collect();
+    zones.sort_unstable_by_key(|zone| zone.zone);
+    Ok(Outcome { zones, edges, volume, welfare, deals, verdicts })
 }

@@ -14,12 +14,34 @@ pub(super) type Place = u32;
 /// All orders of a book at their places.
 pub(super) struct Places<'a> {
     book: &'a SealedBook,
-    /// By place: the order's number in the book, offers counted on behind the bids.
-    numbers: Vec<u32>,
+    /// In how many orders somebody wishes for a partner or an origin.
+    pub(super) wishes: Wishes,
+    /// `None` where all stand in the root: then a place is a number.
+    scattered: Option<Scattered>,
+    root: Node,
     /// By place: where its steps begin; one more at the end.
     first_steps: Vec<u32>,
     steps: Vec<Increment>,
     zones: PerZone<ZonePlaces>,
+}
+
+/// Whether any order of the book has preferences at all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wishes {
+    pub(super) partners: bool,
+    /// Only those of bids matter: an offer states what it is made of.
+    pub(super) origins: bool,
+}
+
+/// Where the orders of several zones are. An order's number counts bids, then offers, as in the
+/// book.
+struct Scattered {
+    /// By place.
+    numbers: Vec<u32>,
+    /// By number.
+    places: Vec<Place>,
+    /// By number.
+    nodes: Vec<Node>,
 }
 
 /// The places of one zone.
@@ -36,33 +58,49 @@ impl<'a> Places<'a> {
     /// [`ClearingError::UnknownZone`] for an order outside the grid, [`ClearingError::TooLarge`]
     /// for a book whose orders or steps 32 bits cannot count.
     pub(super) fn of(book: &'a SealedBook, grid: &Grid) -> Result<Self, ClearingError> {
-        let mut nodes = Vec::with_capacity(book.bids().len().saturating_add(book.offers().len()));
-        let mut step_count = 0_usize;
-        for order in book.bids().iter().chain(book.offers()) {
-            let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
-            nodes.push(grid.node(order.zone).ok_or(unknown)?);
-            step_count = step_count.saturating_add(order.steps.len());
+        let count = book.bids().len().saturating_add(book.offers().len());
+        u32::try_from(count).map_err(|_| ClearingError::TooLarge)?;
+        let root = grid.root();
+        let alone = grid.len() == 1;
+        let (mut nodes, mut wishes) = (Vec::with_capacity(if alone { 0 } else { count }), Wishes::default());
+        let mut first_steps = Vec::with_capacity(count.saturating_add(1));
+        let mut steps = Vec::with_capacity(count);
+        for (side, orders) in [(Side::Buy, book.bids()), (Side::Sell, book.offers())] {
+            for order in orders {
+                let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
+                let node = grid.node(order.zone).ok_or(unknown)?;
+                wishes.partners |= !order.preferences.partners.is_empty();
+                wishes.origins |= side == Side::Buy && order.preferences.origin.is_some();
+                if alone {
+                    first_steps.push(length(&steps)?);
+                    append(&mut steps, order);
+                } else {
+                    nodes.push(node);
+                }
+            }
         }
-        u32::try_from(step_count.max(nodes.len())).map_err(|_| ClearingError::TooLarge)?;
-        let (numbers, zones) = group(grid, &nodes, book.bids().len());
-        drop(nodes);
-        let mut first_steps = Vec::with_capacity(numbers.len().saturating_add(1));
-        let mut steps = Vec::with_capacity(step_count);
-        for number in &numbers {
-            first_steps.push(u32::try_from(steps.len()).unwrap_or(u32::MAX));
-            let (_, order) = order(book, *number).ok_or(ClearingError::TooLarge)?;
-            steps.extend(order.steps.iter().map(|step| Increment {
-                price: step.limit.micros_per_kwh(),
-                energy: step.energy.wh(),
-            }));
+        let bid_count = book.bids().len();
+        let mut places = Self { book, wishes, scattered: None, root, first_steps, steps, zones: grid.table(ZonePlaces::default()) };
+        if alone {
+            let (middle, end) = (number(bid_count), number(count));
+            places.zones[root] = ZonePlaces { bids: 0..middle, offers: middle..end };
+        } else {
+            let (scattered, zones) = scatter(grid, nodes, bid_count);
+            for number in &scattered.numbers {
+                places.first_steps.push(length(&places.steps)?);
+                if let Some(order) = order(book, *number) {
+                    append(&mut places.steps, order);
+                }
+            }
+            (places.scattered, places.zones) = (Some(scattered), zones);
         }
-        first_steps.push(u32::try_from(steps.len()).unwrap_or(u32::MAX));
-        Ok(Self { book, numbers, first_steps, steps, zones })
+        places.first_steps.push(length(&places.steps)?);
+        Ok(places)
     }
 
     /// How many orders there are.
     pub(super) fn len(&self) -> usize {
-        self.numbers.len()
+        self.first_steps.len().saturating_sub(1)
     }
 
     /// The places of a zone.
@@ -70,9 +108,38 @@ impl<'a> Places<'a> {
         &self.zones[node]
     }
 
-    /// The order at a place, with its side.
-    pub(super) fn order(&self, place: Place) -> Option<(Side, &'a BookedOrder)> {
-        order(self.book, *self.numbers.get(index(place))?)
+    /// The order at a place.
+    pub(super) fn order(&self, place: Place) -> Option<&'a BookedOrder> {
+        order(self.book, self.number(place))
+    }
+
+    /// The place of the order with this number.
+    pub(super) fn place(&self, number: u32) -> Place {
+        match &self.scattered {
+            None => number,
+            Some(scattered) => scattered.places.get(index(number)).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The number of the order at a place.
+    pub(super) fn number(&self, place: Place) -> u32 {
+        match &self.scattered {
+            None => place,
+            Some(scattered) => scattered.numbers.get(index(place)).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The zone of the order with this number.
+    pub(super) fn node(&self, number: u32) -> Node {
+        match &self.scattered {
+            None => self.root,
+            Some(scattered) => scattered.nodes.get(index(number)).copied().unwrap_or(self.root),
+        }
+    }
+
+    /// How many bids come before the first offer in the numbers.
+    pub(super) fn bid_count(&self) -> u32 {
+        number(self.book.bids().len())
     }
 
     /// The steps of all orders at these places.
@@ -82,30 +149,16 @@ impl<'a> Places<'a> {
     }
 
     /// The steps of one order after the other.
-    pub(super) fn curves(&self, places: &Range<Place>) -> impl Iterator<Item = (Place, &[Increment])> {
-        places.clone().map(|place| (place, self.steps(&(place..place.saturating_add(1)))))
-    }
-
-    /// Values by place, brought back into the order of the book.
-    pub(super) fn in_book_order(&self, by_place: &[i64]) -> Vec<i64> {
-        let mut values = vec![0; by_place.len()];
-        for (number, value) in self.numbers.iter().zip(by_place) {
-            if let Some(entry) = values.get_mut(index(*number)) {
-                *entry = *value;
-            }
-        }
-        values
-    }
-
-    /// The places in the order of the book.
-    pub(super) fn of_book_order(&self) -> Vec<Place> {
-        let mut places = vec![0; self.numbers.len()];
-        for (place, number) in (0_u32..).zip(&self.numbers) {
-            if let Some(entry) = places.get_mut(index(*number)) {
-                *entry = place;
-            }
-        }
-        places
+    pub(super) fn curves(
+        &self,
+        places: &Range<Place>,
+    ) -> impl Iterator<Item = (Place, &[Increment])> {
+        let range = index(places.start)..index(places.end).saturating_add(1);
+        let edges = self.first_steps.get(range).unwrap_or_default();
+        let spans = edges.iter().zip(edges.iter().skip(1));
+        places.clone().zip(spans).map(|(place, (from, to))| {
+            (place, self.steps.get(index(*from)..index(*to)).unwrap_or_default())
+        })
     }
 }
 
@@ -114,16 +167,32 @@ pub(super) fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn order(book: &SealedBook, number: u32) -> Option<(Side, &BookedOrder)> {
+/// An index that is known to fit, as a 32-bit number.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn length(steps: &[Increment]) -> Result<u32, ClearingError> {
+    u32::try_from(steps.len()).map_err(|_| ClearingError::TooLarge)
+}
+
+fn append(steps: &mut Vec<Increment>, order: &BookedOrder) {
+    steps.extend(order.steps.iter().map(|step| Increment {
+        price: step.limit.micros_per_kwh(),
+        energy: step.energy.wh(),
+    }));
+}
+
+fn order(book: &SealedBook, number: u32) -> Option<&BookedOrder> {
     let number = index(number);
     match number.checked_sub(book.bids().len()) {
-        None => book.bids().get(number).map(|order| (Side::Buy, order)),
-        Some(number) => book.offers().get(number).map(|order| (Side::Sell, order)),
+        None => book.bids().get(number),
+        Some(number) => book.offers().get(number),
     }
 }
 
 /// Sorts the orders by zone and side by counting, which keeps the order of the book in each zone.
-fn group(grid: &Grid, nodes: &[Node], bid_count: usize) -> (Vec<u32>, PerZone<ZonePlaces>) {
+fn scatter(grid: &Grid, nodes: Vec<Node>, bid_count: usize) -> (Scattered, PerZone<ZonePlaces>) {
     let mut counts = grid.table((0_u32, 0_u32));
     for (number, node) in nodes.iter().enumerate() {
         let (bids, offers) = &mut counts[*node];
@@ -140,14 +209,15 @@ fn group(grid: &Grid, nodes: &[Node], bid_count: usize) -> (Vec<u32>, PerZone<Zo
         counts[node] = (next, middle);
         next = end;
     }
-    let mut numbers = vec![0; nodes.len()];
-    for (number, (at, node)) in (0_u32..).zip(nodes.iter().enumerate()) {
+    let (mut numbers, mut places) = (vec![0; nodes.len()], Vec::with_capacity(nodes.len()));
+    for (at, node) in nodes.iter().enumerate() {
         let (bid, offer) = &mut counts[*node];
         let place = if at < bid_count { bid } else { offer };
         if let Some(entry) = numbers.get_mut(index(*place)) {
-            *entry = number;
+            *entry = number(at);
         }
+        places.push(*place);
         *place = place.saturating_add(1);
     }
-    (numbers, zones)
+    (Scattered { numbers, places, nodes }, zones)
 }

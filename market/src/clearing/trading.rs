@@ -1,45 +1,42 @@
-//! Money on matches: trades, and what each zone and edge sees of them.
+//! Prices on matches: deals, and what each zone and edge sees of them.
 
 use rayon::prelude::*;
 
 use crate::Overflow;
-use crate::book::SealedBook;
 use crate::clearing::allocation::Match;
 use crate::clearing::places::{Place, Places, index};
 use crate::clearing::zonal::Solution;
-use crate::clearing::{ClearingError, EdgeResult, PARALLEL_FROM, ZoneResult};
+use crate::clearing::{ClearingError, Deal, EdgeResult, PARALLEL_FROM, ZoneResult};
 use crate::energy::Energy;
 use crate::grid::{Grid, Node, PerZone};
 use crate::money::Money;
 use crate::price::Price;
-use crate::trade::{Path, Trade};
 
-/// How many matches one task turns into trades.
+/// How many matches one task turns into deals.
 const CHUNK: usize = 4_096;
 
-/// Turns matches into trades, in the same order, and sums up the money that stays on each edge.
+/// Turns matches into deals, in the same order, and sums up the money that stays on each edge.
 pub(super) fn trade(
-    book: &SealedBook,
     places: &Places<'_>,
     grid: &Grid,
     solution: &Solution,
     matches: &[Match],
-) -> Result<(Vec<Trade>, Vec<EdgeResult>), ClearingError> {
-    let desk = Desk { book, places, grid, solution };
-    let mut trades = Vec::with_capacity(matches.len());
+) -> Result<(Vec<Deal>, Vec<EdgeResult>), ClearingError> {
+    let desk = Desk { places, grid, solution };
     let mut tolls = grid.table(Toll::default());
+    let mut deals = Vec::with_capacity(matches.len());
     if matches.len() < PARALLEL_FROM {
         for found in matches {
-            trades.push(desk.trade(found, &mut tolls)?);
+            deals.push(desk.deal(found, &mut tolls)?);
         }
     } else {
         let chunks = matches.par_chunks(CHUNK).map(|chunk| {
             let mut tolls = grid.table(Toll::default());
-            chunk.iter().map(|found| desk.trade(found, &mut tolls)).collect::<Result<Vec<_>, _>>()
-                .map(|trades| (trades, tolls))
+            let deals = chunk.iter().map(|found| desk.deal(found, &mut tolls));
+            deals.collect::<Result<Vec<_>, _>>().map(|deals| (deals, tolls))
         });
-        for (mut part, part_tolls) in chunks.collect::<Result<Vec<_>, ClearingError>>()? {
-            trades.append(&mut part);
+        for (mut part, part_tolls) in chunks.collect::<Result<Vec<_>, Overflow>>()? {
+            deals.append(&mut part);
             for node in grid.nodes() {
                 tolls[node].add(&part_tolls[node])?;
             }
@@ -53,7 +50,7 @@ pub(super) fn trade(
     };
     let mut edges: Vec<_> = grid.nodes().filter_map(edge).collect();
     edges.sort_unstable_by_key(|edge| edge.zone);
-    Ok((trades, edges))
+    Ok((deals, edges))
 }
 
 /// What each zone bought, sold, and at which price.
@@ -99,48 +96,32 @@ impl Toll {
 }
 
 struct Desk<'a> {
-    book: &'a SealedBook,
     places: &'a Places<'a>,
     grid: &'a Grid,
     solution: &'a Solution,
 }
 
 impl Desk<'_> {
-    fn trade(&self, found: &Match, tolls: &mut PerZone<Toll>) -> Result<Trade, ClearingError> {
-        let order = |place| self.places.order(place).ok_or(ClearingError::TooLarge);
-        let ((_, offer), (_, bid)) = (order(found.offer)?, order(found.bid)?);
-        let node = |zone| self.grid.node(zone).unwrap_or(found.meeting);
-        let (seller, buyer) = (node(offer.zone), node(bid.zone));
+    fn deal(&self, found: &Match, tolls: &mut PerZone<Toll>) -> Result<Deal, Overflow> {
         let energy = Energy::from_wh(found.energy);
-        let seller_price = self.price(seller);
-        let seller_amount = seller_price.amount_for(energy)?;
-        let mut toll = Toll::default();
+        let (offer, bid) = (self.places.number(found.offer), self.places.number(found.bid));
+        let (seller, buyer) = (self.places.node(offer), self.places.node(bid));
+        let mut charge = Money::ZERO;
         for (at, below) in [(seller, Below::Sells), (buyer, Below::Buys)] {
             for (node, way) in self.grid.climb(at, found.meeting) {
                 let part = self.toll(node, way.parent, way.charge, energy, below)?;
                 tolls[node].add(&part)?;
-                toll.add(&part)?;
+                charge = charge.plus(part.charge)?;
             }
         }
-        let buyer_price = self.price(buyer);
-        let buyer_amount =
-            if buyer == seller { seller_amount } else { buyer_price.amount_for(energy)? };
-        Ok(Trade {
-            period: self.book.period(),
-            gate: self.book.gate(),
-            seller: offer.party,
-            buyer: bid.party,
-            offer: offer.id,
-            bid: bid.id,
+        Ok(Deal {
+            offer: offer.saturating_sub(self.places.bid_count()),
+            bid,
             energy,
-            seller_price,
-            buyer_price,
-            seller_amount,
-            buyer_amount,
-            charge: toll.charge,
-            rent: toll.rent,
-            path: Path { from: offer.zone, over: self.grid.id(found.meeting), to: bid.zone },
-            origin: offer.preferences.origin,
+            seller_price: self.price(seller),
+            buyer_price: self.price(buyer),
+            charge,
+            over: self.grid.id(found.meeting),
         })
     }
 

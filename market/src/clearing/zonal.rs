@@ -266,7 +266,7 @@ impl Margin<'_> {
                 if better(step.price) {
                     filled = filled.saturating_add(step.energy);
                 } else if step.price == price {
-                    let (_, order) = self.places.order(place).ok_or(ClearingError::TooLarge)?;
+                    let order = self.places.order(place).ok_or(ClearingError::TooLarge)?;
                     tied.push(place, Digest::from_bytes(*order.id.as_bytes()), step.energy)?;
                 }
             }

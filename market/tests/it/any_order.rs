@@ -1,7 +1,6 @@
 //! The same messages in any order, repeated, leave the same book and the same clearing.
 
 use market::book::PeriodBook;
-use market::clearing::clear;
 use market::order::{Order, Side};
 use market::signed::Envelope;
 use proptest::prelude::*;
@@ -68,7 +67,7 @@ proptest! {
         prop_assert_eq!(&in_order, &doubled);
         prop_assert_eq!(borsh::to_vec(&in_order).unwrap(), borsh::to_vec(&doubled).unwrap());
         let clear = |book: &PeriodBook| {
-            clear(&book.seal(period(), &community.members, salt(0)), &community.rules).unwrap()
+            community.clear(&book.seal(period(), &community.members, salt(0)))
         };
         prop_assert_eq!(clear(&in_order), clear(&doubled));
     }

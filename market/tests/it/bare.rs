@@ -1,7 +1,10 @@
 //! Orders as bare numbers, random ones among them, and the books they make.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use market::book::{BookedOrder, SealedBook, sealed_from_orders};
-use market::clearing::{ClearingResult, MechanismKind, clear};
+use market::clearing::{ClearingError, ClearingResult, MechanismKind, Terms, clear, laws};
 use market::energy::Energy;
 use market::gate::GateSchedule;
 use market::hash::Digest;
@@ -9,27 +12,43 @@ use market::member::PartyId;
 use market::order::{OrderId, Origin, Preferences, Side, Step};
 use market::price::{Price, Tick};
 use market::rules::MarketRules;
+use market::schedule::Schedule;
 use market::tariff::Tariffs;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
-use market::zone::ZoneId;
+use market::zone::{ZoneId, ZoneTree};
 use proptest::prelude::*;
 
 /// An order without names: limits in micro-units per kWh with energies in Wh, best limit first.
 #[derive(Debug, Clone)]
 pub(crate) struct Bare {
     pub(crate) side: Side,
+    pub(crate) zone: ZoneId,
+    /// Whose it is; `None`: the n-th order is that of the n-th party.
+    pub(crate) party: Option<usize>,
     pub(crate) steps: Vec<(i64, i64)>,
     /// The numbers of the parties it favours.
     pub(crate) partners: Vec<usize>,
     pub(crate) origin: Option<Origin>,
 }
 
+fn plain(side: Side, steps: &[(i64, i64)]) -> Bare {
+    let (zone, steps) = (ZoneId(0), steps.to_vec());
+    Bare { side, zone, party: None, steps, partners: Vec::new(), origin: None }
+}
+
 pub(crate) fn bid(steps: &[(i64, i64)]) -> Bare {
-    Bare { side: Side::Buy, steps: steps.to_vec(), partners: Vec::new(), origin: None }
+    plain(Side::Buy, steps)
 }
 
 pub(crate) fn offer(steps: &[(i64, i64)]) -> Bare {
-    Bare { side: Side::Sell, steps: steps.to_vec(), partners: Vec::new(), origin: None }
+    plain(Side::Sell, steps)
+}
+
+impl Bare {
+    /// The same order in another zone.
+    pub(crate) fn at(self, zone: u16) -> Self {
+        Self { zone: ZoneId(zone), ..self }
+    }
 }
 
 /// The party of the n-th order. Its bytes have nothing to do with n, as in life.
@@ -59,8 +78,8 @@ pub(crate) fn booked(n: usize, order: &Bare) -> BookedOrder {
     };
     BookedOrder {
         id: order_id(n),
-        party: party(n),
-        zone: ZoneId(0),
+        party: party(order.party.unwrap_or(n)),
+        zone: order.zone,
         steps: order.steps.iter().map(step).collect(),
         preferences: Preferences {
             partners: order.partners.iter().map(|n| party(*n)).collect(),
@@ -69,7 +88,7 @@ pub(crate) fn booked(n: usize, order: &Bare) -> BookedOrder {
     }
 }
 
-/// The sealed book of these orders, one party each.
+/// The sealed book of these orders.
 pub(crate) fn book(orders: &[Bare], salt: Digest) -> SealedBook {
     let of_side = |side| {
         let orders = orders.iter().enumerate().filter(move |(_, order)| order.side == side);
@@ -84,7 +103,7 @@ pub(crate) fn rules(k_millionths: u32, tick: u32) -> MarketRules {
         period_length: PeriodLength::Minutes15,
         gates: GateSchedule::new(vec![7_200_000, 900_000]).expect("two gates"),
         horizon_ms: 86_400_000,
-        mechanism: MechanismKind::Auction,
+        mechanism: Schedule::always(MechanismKind::ZonalAuction),
         k_millionths,
         tick: Tick::from_micros_per_kwh(tick).expect("a tick"),
         price_min: price(-1_000_000),
@@ -95,15 +114,50 @@ pub(crate) fn rules(k_millionths: u32, tick: u32) -> MarketRules {
     }
 }
 
-/// Clears with k = 1/2 and a tick of one micro-unit.
+/// A community without feeders.
+static ONE_ZONE: LazyLock<ZoneTree> = LazyLock::new(|| ZoneTree::one("all"));
+
+/// The terms of one zone.
+pub(crate) fn flat(k_millionths: u32, tick: u32) -> Terms<'static> {
+    terms(&ONE_ZONE, k_millionths, tick)
+}
+
+/// The terms of a tree of zones.
+pub(crate) fn terms(zones: &ZoneTree, k_millionths: u32, tick: u32) -> Terms<'_> {
+    Terms { zones, k_millionths, tick: Tick::from_micros_per_kwh(tick).expect("a tick") }
+}
+
+/// Clears by the zonal auction.
+pub(crate) fn auction(
+    book: &SealedBook,
+    terms: &Terms<'_>,
+) -> Result<ClearingResult, ClearingError> {
+    clear(book, MechanismKind::ZonalAuction, terms)
+}
+
+/// Clears in one zone with k = 1/2 and a tick of one micro-unit, and checks the laws.
 pub(crate) fn cleared(orders: &[Bare]) -> ClearingResult {
-    clear(&book(orders, salt(0)), &rules(500_000, 1)).expect("small numbers")
+    let (book, terms) = (book(orders, salt(0)), flat(500_000, 1));
+    let result = auction(&book, &terms).expect("small numbers");
+    laws::check(&book, &terms, &result).expect("every law holds");
+    result
+}
+
+/// The price of the only zone.
+pub(crate) fn price(result: &ClearingResult) -> Option<Price> {
+    let [zone] = result.zones[..] else { panic!("one zone, not {}", result.zones.len()) };
+    zone.price
 }
 
 /// What the n-th order was filled, in Wh.
 pub(crate) fn filled(result: &ClearingResult, n: usize) -> i64 {
-    let fills = result.fills.iter().filter(|fill| fill.order == order_id(n));
-    fills.map(|fill| fill.energy.wh()).sum()
+    let answer = result.answers.iter().find(|answer| answer.order == order_id(n));
+    answer.expect("every order is answered").filled.wh()
+}
+
+/// What every order was filled, by its name.
+pub(crate) fn fills(result: &ClearingResult) -> BTreeMap<OrderId, i64> {
+    result.answers.iter().map(|answer| (answer.order, answer.filled.wh())).collect()
 }
 
 /// Few price levels around zero, so that ties, equal crossings and negative prices are common.
@@ -130,12 +184,7 @@ pub(crate) fn orders(
 ) -> impl Strategy<Value = Vec<Bare>> {
     let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
     let order = side.prop_flat_map(move |side| {
-        curve(side, steps_max, wh_max).prop_map(move |steps| Bare {
-            side,
-            steps,
-            partners: Vec::new(),
-            origin: None,
-        })
+        curve(side, steps_max, wh_max).prop_map(move |steps| plain(side, &steps))
     });
     prop::collection::vec(order, 0..=count_max)
 }

@@ -1,7 +1,8 @@
 //! A small community whose members sign what they say.
 
 use market::admission::{AdmissionContext, Rejection, admit_order};
-use market::book::PeriodBook;
+use market::book::{PeriodBook, SealedBook};
+use market::clearing::{ClearingResult, clear, laws};
 use market::energy::Energy;
 use market::keys::{ChainId, SigningKey};
 use market::member::{Member, Membership, MeteringPointId};
@@ -11,7 +12,7 @@ use market::reading::{IntervalReading, Quality};
 use market::rules::MarketRules;
 use market::signed::{Envelope, Signable, Signed};
 use market::time::Timestamp;
-use market::zone::ZoneId;
+use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 
 use crate::bare::{party, period, rules};
 
@@ -21,6 +22,7 @@ pub(crate) const REGISTERED_WH: i64 = 1_000;
 pub(crate) struct Community {
     pub(crate) chain: ChainId,
     pub(crate) rules: MarketRules,
+    pub(crate) zones: ZoneTree,
     pub(crate) members: Membership,
     keys: Vec<SigningKey>,
 }
@@ -42,7 +44,36 @@ impl Community {
         };
         let members = keys.iter().enumerate().map(member).collect();
         let chain = ChainId::from_bytes([7; 32]);
-        Self { chain, rules: rules(500_000, 10), members, keys }
+        Self { chain, rules: rules(500_000, 10), zones: ZoneTree::one("all"), members, keys }
+    }
+
+    /// The same members, the n-th in zone n modulo 3: zones 1 and 2 are feeders below zone 0, with
+    /// a wheeling charge each, and zone 2 has little room.
+    pub(crate) fn on_two_feeders(count: usize) -> Self {
+        let mut community = Self::of(count);
+        let edge = |capacity: Option<i64>| Edge {
+            parent: ZoneId(0),
+            charge: Price::from_micros_per_kwh(5_000),
+            capacity_up: capacity.map(Energy::from_wh),
+            capacity_down: capacity.map(Energy::from_wh),
+        };
+        let zone = |n: u16, edge| (ZoneId(n), Zone { label: format!("zone {n}"), edge });
+        let zones = [zone(0, None), zone(1, Some(edge(None))), zone(2, Some(edge(Some(150))))];
+        community.zones = ZoneTree::new(zones.into()).expect("a tree");
+        for n in 0..count {
+            let member = community.members.get_mut(&party(n)).expect("a member");
+            member.zone = ZoneId(u16::try_from(n % 3).expect("below 3"));
+        }
+        community
+    }
+
+    /// Clears a book by the community's rules, and checks the laws.
+    pub(crate) fn clear(&self, book: &SealedBook) -> ClearingResult {
+        let terms = self.rules.terms(&self.zones);
+        let mechanism = *self.rules.mechanism.during(book.period());
+        let result = clear(book, mechanism, &terms).expect("small numbers");
+        laws::check(book, &terms, &result).expect("every law holds");
+        result
     }
 
     pub(crate) fn context(&self, block_time: Timestamp) -> AdmissionContext<'_> {

@@ -3,14 +3,16 @@
 
 mod bare;
 mod community;
+mod lp;
 mod oracle;
+mod tree;
 
 mod admission;
+mod allocation;
 mod amounts;
 mod any_order;
 mod gates;
-mod laws;
-mod pairing;
+mod optimum;
 mod periods;
 mod published;
 mod settlement;

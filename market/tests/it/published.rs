@@ -2,10 +2,10 @@
 //! with our auction. Prices there are units or ct per kWh; here 1 = 10,000 micro-units.
 
 use market::answer::{Language, Reason};
-use market::clearing::{ClearingResult, clear};
+use market::clearing::ClearingResult;
 use market::price::Price;
 
-use crate::bare::{Bare, bid, book, cleared, filled, offer, rules, salt};
+use crate::bare::{self, Bare, auction, bid, book, cleared, filled, flat, offer, order_id, salt};
 
 const CENT: i64 = 10_000;
 
@@ -17,14 +17,14 @@ fn unit_orders(bids: &[i64], offers: &[i64]) -> Vec<Bare> {
 }
 
 fn cleared_at(orders: &[Bare], k_millionths: u32) -> ClearingResult {
-    clear(&book(orders, salt(0)), &rules(k_millionths, 1)).unwrap()
+    auction(&book(orders, salt(0)), &flat(k_millionths, 1)).unwrap()
 }
 
 /// The ends of the price range, and the volume in kWh.
 fn range(orders: &[Bare]) -> (i64, i64, i64) {
     let (low, high) = (cleared_at(orders, 0), cleared_at(orders, 1_000_000));
     assert_eq!(low.volume, high.volume);
-    let cents = |result: &ClearingResult| result.price.unwrap().micros_per_kwh() / CENT;
+    let cents = |result: &ClearingResult| bare::price(result).unwrap().micros_per_kwh() / CENT;
     (cents(&low), cents(&high), low.volume.wh() / 1_000)
 }
 
@@ -50,7 +50,7 @@ fn the_worked_example_of_ten_orders() {
     ];
     for k in [0, 500_000, 1_000_000] {
         let result = cleared_at(&orders, k);
-        assert_eq!((result.volume.wh(), result.price), (6_200, price(180)));
+        assert_eq!((result.volume.wh(), bare::price(&result)), (6_200, price(180)));
         assert_eq!(result.welfare.micros(), 458 * CENT / 10);
         let paid: i64 = result.trades.iter().map(|trade| trade.buyer_amount.micros()).sum();
         let received: i64 = result.trades.iter().map(|trade| trade.seller_amount.micros()).sum();
@@ -60,7 +60,7 @@ fn the_worked_example_of_ten_orders() {
     }
     let result = cleared_at(&orders, 500_000);
     let told = |n: usize| {
-        let id = crate::bare::order_id(n);
+        let id = order_id(n);
         result.answers.iter().find(|answer| answer.order == id).unwrap()
     };
     assert_eq!(told(3).reason, Reason::SharedAtMargin);
@@ -77,7 +77,7 @@ fn the_worked_example_of_ten_orders() {
 fn table_a_hs_mittweida() {
     let orders = unit_orders(&[100, 90, 80, 70, 60], &[80, 85, 95, 100, 110]);
     assert_eq!(range(&orders), (85, 90, 2));
-    assert_eq!(cleared_at(&orders, 500_000).price, price(875));
+    assert_eq!(bare::price(&cleared_at(&orders, 500_000)), price(875));
 }
 
 /// Table B: gridsingularity/gsy-e `tests/test_two_sided_market.py`, 1 kWh each; its published rates
@@ -98,7 +98,7 @@ fn table_b_gsy_e_two_sided_market() {
     for ((offers, bids, expected), rate) in cases.into_iter().zip(published) {
         let orders = unit_orders(bids, offers);
         assert_eq!(range(&orders), expected, "offers {offers:?}, bids {bids:?}");
-        assert_eq!(cleared_at(&orders, 1_000_000).price, price(rate * 10));
+        assert_eq!(bare::price(&cleared_at(&orders, 1_000_000)), price(rate * 10));
     }
 }
 
@@ -118,7 +118,7 @@ fn table_c_gsy_framework_optimal_values_not_the_published() {
     ];
     let result = cleared(&first);
     assert_eq!(result.volume.wh(), 120_000);
-    assert_eq!(result.price, Some(Price::from_micros_per_kwh(3 * unit / 2)));
+    assert_eq!(bare::price(&result), Some(Price::from_micros_per_kwh(3 * unit / 2)));
     let published_welfare = 50 * 6 * unit + 45 * 2 * unit - 95 * unit;
     assert_eq!(result.welfare.micros(), published_welfare + 25 * (3 * unit / 2 - unit));
 
@@ -132,7 +132,7 @@ fn table_c_gsy_framework_optimal_values_not_the_published() {
     ];
     let result = cleared(&second);
     assert_eq!(result.volume.wh(), 25_000);
-    assert_eq!(result.price, Some(Price::from_micros_per_kwh(2 * unit)));
+    assert_eq!(bare::price(&result), Some(Price::from_micros_per_kwh(2 * unit)));
     let published_welfare = 20 * (3 * unit - 1_000_020);
     assert_eq!(result.welfare.micros(), published_welfare + 5 * (2 * unit - 1_000_020));
 }
@@ -146,7 +146,7 @@ fn table_d_gridlab_d_large_unbalanced_marginal_price() {
     let offers: Vec<_> = (1..=150).collect();
     let orders = unit_orders(&bids, &offers);
     assert_eq!(range(&orders), (67, 68, 67));
-    assert_eq!(cleared_at(&orders, 500_000).price, price(675));
+    assert_eq!(bare::price(&cleared_at(&orders, 500_000)), price(675));
 }
 
 /// The branches that table D's sibling files list: exact, marginal buyer, marginal seller, failure,
@@ -163,6 +163,6 @@ fn table_d_siblings_every_branch_of_a_crossing() {
     let no_buyer = [offer(&[(4 * CENT, 1_000)])];
     let no_seller = [bid(&[(10 * CENT, 1_000)])];
     for nothing in [&failure[..], &no_buyer, &no_seller] {
-        assert_eq!(cleared(nothing).price, None, "no trade is no price, never zero");
+        assert_eq!(bare::price(&cleared(nothing)), None, "no trade is no price, never zero");
     }
 }

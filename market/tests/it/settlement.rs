@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use market::clearing::clear;
 use market::energy::Energy;
 use market::member::PartyId;
 use market::price::Price;
@@ -12,7 +11,7 @@ use market::tariff::Tariffs;
 use market::trade::Trade;
 use proptest::prelude::*;
 
-use crate::bare::{Bare, bid, book, cleared, offer, orders, party, period, rules, salt};
+use crate::bare::{Bare, bid, cleared, offer, orders, party, period};
 
 /// Readings for some of the parties: imported and exported.
 type Readings = Vec<Option<(i64, i64)>>;
@@ -46,7 +45,7 @@ fn all(readings: &Readings) -> BTreeMap<PartyId, Option<Metered>> {
 }
 
 fn trades_of(orders: &[Bare]) -> Vec<Trade> {
-    clear(&book(orders, salt(0)), &rules(500_000, 1)).unwrap().trades
+    cleared(orders).trades
 }
 
 /// Half to even by hand: price x Wh / 1000.

@@ -1,9 +1,8 @@
 //! Ties: pro rata by largest remainder within one watt-hour; nobody can choose who gets the odd one.
 
-use market::clearing::clear;
 use proptest::prelude::*;
 
-use crate::bare::{Bare, bid, book, filled, offer, rules, salt};
+use crate::bare::{Bare, auction, bid, book, filled, flat, offer, party, salt};
 
 /// Many bids at one limit, and less energy than they want.
 fn too_little(claims: &[i64], supply: i64) -> Vec<Bare> {
@@ -22,7 +21,7 @@ proptest! {
         let all: i64 = claims.iter().sum();
         let supply = (all * per_mille / 1_000).max(1);
         let orders = too_little(&claims, supply);
-        let result = clear(&book(&orders, salt(lot)), &rules(500_000, 1)).unwrap();
+        let result = auction(&book(&orders, salt(lot)), &flat(500_000, 1)).unwrap();
         let parts: Vec<_> = (0..claims.len()).map(|n| filled(&result, n)).collect();
         prop_assert_eq!(parts.iter().sum::<i64>(), supply);
         for (part, claim) in parts.iter().zip(&claims) {
@@ -37,7 +36,7 @@ proptest! {
     ) {
         let supply = (claims.iter().sum::<i64>() / 2).max(1);
         let orders = too_little(&claims, supply);
-        let result = clear(&book(&orders, salt(lot)), &rules(500_000, 1)).unwrap();
+        let result = auction(&book(&orders, salt(lot)), &flat(500_000, 1)).unwrap();
         for (a, more) in claims.iter().enumerate() {
             for (b, less) in claims.iter().enumerate() {
                 if more > less {
@@ -55,8 +54,8 @@ fn the_odd_watt_hour_is_drawn_by_lots_that_are_known_only_afterwards() {
     let orders = too_little(&[7; 5], 1);
     let mut wins = [0; 5];
     for lot in 0..1_000 {
-        let result = clear(&book(&orders, salt(lot)), &rules(500_000, 1)).unwrap();
-        let again = clear(&book(&orders, salt(lot)), &rules(500_000, 1)).unwrap();
+        let result = auction(&book(&orders, salt(lot)), &flat(500_000, 1)).unwrap();
+        let again = auction(&book(&orders, salt(lot)), &flat(500_000, 1)).unwrap();
         assert_eq!(result, again);
         for (n, wins) in wins.iter_mut().enumerate() {
             *wins += filled(&result, n);
@@ -73,10 +72,9 @@ fn neither_the_party_nor_the_place_in_the_book_decides_a_tie() {
     // order's name, so over many names both places win.
     let mut first_place_wins = 0;
     for lot in 0..200 {
-        let result = clear(&book(&too_little(&[3, 3], 1), salt(lot)), &rules(500_000, 1)).unwrap();
-        let parties = result.fills[0].party;
-        let bids = result.answers.iter().take(2).map(|answer| answer.party);
-        first_place_wins += usize::from(bids.min() == Some(parties));
+        let result = auction(&book(&too_little(&[3, 3], 1), salt(lot)), &flat(500_000, 1)).unwrap();
+        let bids = [0, 1].map(|n| (party(n), filled(&result, n)));
+        first_place_wins += bids.iter().min().map_or(0, |(_, filled)| *filled);
     }
     assert!((60..=140).contains(&first_place_wins), "{first_place_wins} of 200");
 }
@@ -85,7 +83,7 @@ fn neither_the_party_nor_the_place_in_the_book_decides_a_tie() {
 fn offers_are_rationed_by_the_same_rule_as_bids() {
     let mut orders = vec![bid(&[(100_000, 10)])];
     orders.extend([10, 20, 30].map(|claim| offer(&[(50_000, claim)])));
-    let result = clear(&book(&orders, salt(3)), &rules(500_000, 1)).unwrap();
+    let result = auction(&book(&orders, salt(3)), &flat(500_000, 1)).unwrap();
     // Exact shares 1.67, 3.33, 5: the largest remainder takes the odd watt-hour.
     assert_eq!([1, 2, 3].map(|n| filled(&result, n)), [2, 3, 5]);
 }
