@@ -10,7 +10,7 @@ mod curve;
 pub mod laws;
 mod outcome;
 mod places;
-mod ration;
+pub(crate) mod ration;
 mod trading;
 mod zonal;
 

@@ -19,10 +19,36 @@ pub(super) struct Places<'a> {
     /// `None` where all stand in the root: then a place is a number.
     scattered: Option<Scattered>,
     root: Node,
-    /// By place: where its steps begin; one more at the end.
-    first_steps: Vec<u32>,
-    steps: Vec<Increment>,
+    /// By place.
+    flat: Flat,
     zones: PerZone<ZonePlaces>,
+}
+
+/// Curves one behind the other.
+struct Flat {
+    /// Where each begins; one more at the end.
+    firsts: Vec<u32>,
+    steps: Vec<Increment>,
+}
+
+impl Flat {
+    fn with_capacity(count: usize) -> Self {
+        let mut firsts = Vec::with_capacity(count.saturating_add(1));
+        firsts.push(0);
+        Self { firsts, steps: Vec::with_capacity(count) }
+    }
+
+    fn append(&mut self, curve: impl Iterator<Item = Increment>) -> Result<(), ClearingError> {
+        self.steps.extend(curve);
+        let end = u32::try_from(self.steps.len()).map_err(|_| ClearingError::TooLarge)?;
+        self.firsts.push(end);
+        Ok(())
+    }
+
+    fn of(&self, curves: Range<u32>) -> &[Increment] {
+        let edge = |curve: u32| self.firsts.get(index(curve)).map_or(0, |at| index(*at));
+        self.steps.get(edge(curves.start)..edge(curves.end)).unwrap_or_default()
+    }
 }
 
 /// Whether any order of the book has preferences at all.
@@ -60,47 +86,42 @@ impl<'a> Places<'a> {
     pub(super) fn of(book: &'a SealedBook, grid: &Grid) -> Result<Self, ClearingError> {
         let count = book.bids().len().saturating_add(book.offers().len());
         u32::try_from(count).map_err(|_| ClearingError::TooLarge)?;
-        let root = grid.root();
-        let alone = grid.len() == 1;
-        let (mut nodes, mut wishes) = (Vec::with_capacity(if alone { 0 } else { count }), Wishes::default());
-        let mut first_steps = Vec::with_capacity(count.saturating_add(1));
-        let mut steps = Vec::with_capacity(count);
+        let (root, alone) = (grid.root(), grid.len() == 1);
+        let mut nodes = Vec::with_capacity(if alone { 0 } else { count });
+        let mut wishes = Wishes::default();
+        let mut flat = Flat::with_capacity(count);
         for (side, orders) in [(Side::Buy, book.bids()), (Side::Sell, book.offers())] {
             for order in orders {
                 let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
                 let node = grid.node(order.zone).ok_or(unknown)?;
-                wishes.partners |= !order.preferences.partners.is_empty();
-                wishes.origins |= side == Side::Buy && order.preferences.origin.is_some();
-                if alone {
-                    first_steps.push(length(&steps)?);
-                    append(&mut steps, order);
-                } else {
+                if !alone {
                     nodes.push(node);
                 }
+                wishes.partners |= !order.preferences.partners.is_empty();
+                wishes.origins |= side == Side::Buy && order.preferences.origin.is_some();
+                flat.append(order.steps.iter().map(|step| Increment {
+                    price: step.limit.micros_per_kwh(),
+                    energy: step.energy.wh(),
+                }))?;
             }
         }
         let bid_count = book.bids().len();
-        let mut places = Self { book, wishes, scattered: None, root, first_steps, steps, zones: grid.table(ZonePlaces::default()) };
         if alone {
             let (middle, end) = (number(bid_count), number(count));
-            places.zones[root] = ZonePlaces { bids: 0..middle, offers: middle..end };
-        } else {
-            let (scattered, zones) = scatter(grid, nodes, bid_count);
-            for number in &scattered.numbers {
-                places.first_steps.push(length(&places.steps)?);
-                if let Some(order) = order(book, *number) {
-                    append(&mut places.steps, order);
-                }
-            }
-            (places.scattered, places.zones) = (Some(scattered), zones);
+            let zones = grid.table(ZonePlaces { bids: 0..middle, offers: middle..end });
+            return Ok(Self { book, wishes, scattered: None, root, flat, zones });
         }
-        places.first_steps.push(length(&places.steps)?);
-        Ok(places)
+        let (scattered, zones) = scatter(grid, nodes, bid_count);
+        let mut by_place = Flat::with_capacity(count);
+        for number in &scattered.numbers {
+            by_place.append(flat.of(*number..number.saturating_add(1)).iter().copied())?;
+        }
+        Ok(Self { book, wishes, scattered: Some(scattered), root, flat: by_place, zones })
     }
 
     /// How many orders there are.
     pub(super) fn len(&self) -> usize {
-        self.first_steps.len().saturating_sub(1)
+        self.flat.firsts.len().saturating_sub(1)
     }
 
     /// The places of a zone.
@@ -144,8 +165,7 @@ impl<'a> Places<'a> {
 
     /// The steps of all orders at these places.
     pub(super) fn steps(&self, places: &Range<Place>) -> &[Increment] {
-        let edge = |place: Place| self.first_steps.get(index(place)).map_or(0, |at| index(*at));
-        self.steps.get(edge(places.start)..edge(places.end)).unwrap_or_default()
+        self.flat.of(places.clone())
     }
 
     /// The steps of one order after the other.
@@ -154,10 +174,10 @@ impl<'a> Places<'a> {
         places: &Range<Place>,
     ) -> impl Iterator<Item = (Place, &[Increment])> {
         let range = index(places.start)..index(places.end).saturating_add(1);
-        let edges = self.first_steps.get(range).unwrap_or_default();
+        let edges = self.flat.firsts.get(range).unwrap_or_default();
         let spans = edges.iter().zip(edges.iter().skip(1));
         places.clone().zip(spans).map(|(place, (from, to))| {
-            (place, self.steps.get(index(*from)..index(*to)).unwrap_or_default())
+            (place, self.flat.steps.get(index(*from)..index(*to)).unwrap_or_default())
         })
     }
 }
@@ -170,17 +190,6 @@ pub(super) fn index(number: u32) -> usize {
 /// An index that is known to fit, as a 32-bit number.
 fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-fn length(steps: &[Increment]) -> Result<u32, ClearingError> {
-    u32::try_from(steps.len()).map_err(|_| ClearingError::TooLarge)
-}
-
-fn append(steps: &mut Vec<Increment>, order: &BookedOrder) {
-    steps.extend(order.steps.iter().map(|step| Increment {
-        price: step.limit.micros_per_kwh(),
-        energy: step.energy.wh(),
-    }));
 }
 
 fn order(book: &SealedBook, number: u32) -> Option<&BookedOrder> {

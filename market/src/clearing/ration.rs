@@ -4,28 +4,26 @@
 use std::cmp::Ordering;
 
 use crate::Overflow;
-use crate::energy::Energy;
 use crate::hash::Digest;
 use crate::zone::ZoneId;
 
 /// One claim among equals.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
-    /// The caller's number for it.
-    pub(super) index: u32,
-    /// Who claims: the id of an order, or of a zone (see [`zone_lot`]).
-    pub(super) id: Digest,
-    /// How much it claims.
-    pub(super) energy: Energy,
+pub(crate) struct Claim<N> {
+    /// Who claims, as the caller calls it.
+    pub(crate) who: N,
+    /// How much it claims, in Wh; above zero.
+    pub(crate) energy: i64,
 }
 
 /// The name under which a zone draws its lot.
-pub(super) fn zone_lot(id: ZoneId) -> Digest {
+pub(crate) fn zone_lot(id: ZoneId) -> Digest {
     Digest::of(&[b"hidamari/zone/1", &id.0.to_be_bytes()])
 }
 
 /// Gives each claim `floor(total x claim / all claims)`, and the watt-hours that are left one each
-/// to the largest remainders; equal remainders are ordered by SHA-256(order id, salt).
+/// to the largest remainders; equal remainders are ordered by SHA-256(name, salt), where a claim's
+/// name is the id of its order or [`zone_lot`]. The shares come in the order of the claims.
 ///
 /// The salt is known only after the orders are fixed, so neither the proposer nor a bidder can
 /// choose who gets the odd watt-hour. The parts sum to `total` exactly and each lies within 1 Wh of
@@ -33,59 +31,82 @@ pub(super) fn zone_lot(id: ZoneId) -> Digest {
 ///
 /// # Errors
 /// [`Overflow`] if a sum leaves its range.
-pub(super) fn ration(
-    claims: &[Claim],
-    total: Energy,
+pub(crate) fn ration<N>(
+    claims: &[Claim<N>],
+    total: i64,
     salt: &Digest,
-) -> Result<Vec<(u32, Energy)>, Overflow> {
+    name: impl Fn(&N) -> Digest,
+) -> Result<Vec<i64>, Overflow> {
     let failed = Overflow::of("a pro rata share");
-    let all = Energy::sum(claims.iter().map(|claim| claim.energy))?;
+    let all = claims.iter().try_fold(0_i64, |sum, claim| sum.checked_add(claim.energy));
+    let all = all.ok_or(failed)?;
     if total >= all {
-        return Ok(claims.iter().map(|claim| (claim.index, claim.energy)).collect());
+        return Ok(claims.iter().map(|claim| claim.energy).collect());
     }
-    let (all_wh, total_wh) = (i128::from(all.wh()), i128::from(total.wh()));
-    let mut shares = Vec::with_capacity(claims.len());
-    let mut given = Energy::ZERO;
+    let (mut shares, mut remainders) =
+        (Vec::with_capacity(claims.len()), Vec::with_capacity(claims.len()));
+    let mut left = total;
     for claim in claims {
-        let exact = i128::from(claim.energy.wh()).checked_mul(total_wh).ok_or(failed)?;
-        let floor = exact.checked_div(all_wh).ok_or(failed)?;
-        let remainder = exact.checked_rem(all_wh).ok_or(failed)?;
-        let share = Energy::from_wh(i64::try_from(floor).map_err(|_| failed)?);
-        given = given.plus(share)?;
-        shares.push((claim, share, remainder));
+        let (share, remainder) = divide(claim.energy, total, all).ok_or(failed)?;
+        left = left.checked_sub(share).ok_or(failed)?;
+        shares.push(share);
+        remainders.push(remainder);
     }
-    let left = usize::try_from(total.minus(given)?.wh()).map_err(|_| failed)?;
-    for at in lucky(&shares, left, salt) {
-        if let Some((_, share, _)) = shares.get_mut(at) {
-            *share = share.plus(Energy::from_wh(1))?;
+    let left = usize::try_from(left).map_err(|_| failed)?;
+    for at in lucky(claims, &remainders, left, salt, name) {
+        if let Some(share) = shares.get_mut(at) {
+            *share = share.checked_add(1).ok_or(failed)?;
         }
     }
-    Ok(shares.into_iter().map(|(claim, share, _)| (claim.index, share)).collect())
+    Ok(shares)
 }
 
-/// Which of the shares get one of the `left` watt-hours: those with the largest remainders. Lots
+/// `claim x total / all` and its remainder. Nearly every product fits into 64 bits, where the
+/// division costs a fraction.
+fn divide(claim: i64, total: i64, all: i64) -> Option<(i64, i64)> {
+    if let Some(product) = claim.checked_mul(total) {
+        return Some((product.checked_div(all)?, product.checked_rem(all)?));
+    }
+    let (product, all) = (i128::from(claim).checked_mul(i128::from(total))?, i128::from(all));
+    let (share, remainder) = (product.checked_div(all)?, product.checked_rem(all)?);
+    Some((i64::try_from(share).ok()?, i64::try_from(remainder).ok()?))
+}
+
+/// Which of the claims get one of the `left` watt-hours: those with the largest remainders. Lots
 /// are drawn only among those that tie for the last places, because a hash is dear.
-fn lucky(shares: &[(&Claim, Energy, i128)], left: usize, salt: &Digest) -> Vec<usize> {
-    let Some(last) = left.checked_sub(1).filter(|last| *last < shares.len()) else {
+fn lucky<N>(
+    claims: &[Claim<N>],
+    remainders: &[i64],
+    left: usize,
+    salt: &Digest,
+    name: impl Fn(&N) -> Digest,
+) -> Vec<usize> {
+    let Some(last) = left.checked_sub(1).filter(|last| *last < remainders.len()) else {
         return Vec::new();
     };
-    let mut remainders: Vec<i128> = shares.iter().map(|(_, _, remainder)| *remainder).collect();
-    let (_, cut, _) = remainders.select_nth_unstable_by(last, |a, b| b.cmp(a));
+    let mut ranked = remainders.to_vec();
+    let (_, cut, _) = ranked.select_nth_unstable_by(last, |a, b| b.cmp(a));
     let cut = *cut;
+    drop(ranked);
     let (mut winners, mut tied) = (Vec::with_capacity(left), Vec::new());
-    for (at, (claim, _, remainder)) in shares.iter().enumerate() {
+    for (at, remainder) in remainders.iter().enumerate() {
         match remainder.cmp(&cut) {
             Ordering::Greater => winners.push(at),
-            Ordering::Equal => tied.push((at, claim.id)),
+            Ordering::Equal => tied.push(at),
             Ordering::Less => {}
         }
     }
     let places = left.saturating_sub(winners.len());
     if places < tied.len() {
-        let draw = |id: &Digest| Digest::of(&[id.as_bytes(), salt.as_bytes()]);
-        tied.sort_by_cached_key(|(at, id)| (draw(id), *at));
+        let draw = |at: &usize| {
+            let name = claims.get(*at).map(|claim| name(&claim.who)).unwrap_or_default();
+            (Digest::of(&[name.as_bytes(), salt.as_bytes()]), *at)
+        };
+        let mut lots: Vec<_> = tied.iter().map(draw).collect();
+        lots.select_nth_unstable(places);
+        tied = lots.into_iter().map(|(_, at)| at).collect();
     }
-    winners.extend(tied.into_iter().take(places).map(|(at, _)| at));
+    winners.extend(tied.into_iter().take(places));
     winners
 }
 
@@ -93,20 +114,21 @@ fn lucky(shares: &[(&Claim, Energy, i128)], left: usize, salt: &Digest) -> Vec<u
 mod tests {
     use super::*;
 
-    fn claims(energies: &[i64]) -> Vec<Claim> {
-        let claim = |(index, wh): (usize, &i64)| Claim {
-            index: u32::try_from(index).unwrap(),
-            id: Digest::of(&[&index.to_be_bytes()]),
-            energy: Energy::from_wh(*wh),
-        };
-        energies.iter().enumerate().map(claim).collect()
+    fn claims(energies: &[i64]) -> Vec<Claim<u32>> {
+        (0..).zip(energies).map(|(who, energy)| Claim { who, energy: *energy }).collect()
     }
 
     fn shares(energies: &[i64], total: i64, salt: &[u8]) -> Vec<i64> {
-        let salt = Digest::of(&[salt]);
-        let mut shares = ration(&claims(energies), Energy::from_wh(total), &salt).unwrap();
-        shares.sort_unstable();
-        shares.into_iter().map(|(_, energy)| energy.wh()).collect()
+        let name = |who: &u32| Digest::of(&[&who.to_be_bytes()]);
+        ration(&claims(energies), total, &Digest::of(&[salt]), name).unwrap()
+    }
+
+    #[test]
+    fn large_products_are_divided_exactly() {
+        let large = i64::MAX / 2;
+        assert_eq!(shares(&[large, large], large, b"x").iter().sum::<i64>(), large);
+        assert_eq!(divide(large, large - 1, large), Some((large - 1, 0)));
+        assert_eq!(divide(7, 5, 9), Some((3, 8)));
     }
 
     #[test]

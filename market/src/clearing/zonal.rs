@@ -12,10 +12,9 @@ use rayon::prelude::*;
 
 use crate::Overflow;
 use crate::clearing::curve::{Curve, Increment, flow_at};
-use crate::clearing::places::{Places, index};
+use crate::clearing::places::{Place, Places, index};
 use crate::clearing::ration::{Claim, ration, zone_lot};
 use crate::clearing::{ClearingError, PARALLEL_FROM, Terms};
-use crate::energy::Energy;
 use crate::grid::{Grid, Node, PerZone, Way};
 use crate::hash::Digest;
 use crate::price::Price;
@@ -188,20 +187,27 @@ impl ZoneFills {
     }
 }
 
-/// Who stands exactly at the margin on one side: orders of the zone, and zones below.
+/// Who may stand at the margin of a zone.
+#[derive(Debug, Clone, Copy)]
+enum Claimant {
+    /// An order of the zone.
+    Order(Place),
+    /// A zone below: which of the zone's children.
+    Child(u32, Node),
+}
+
+/// All who stand exactly at the margin on one side.
 #[derive(Default)]
 struct Tied {
-    claims: Vec<Claim>,
-    /// From this claim on they are zones.
-    orders: usize,
+    claims: Vec<Claim<Claimant>>,
     energy: i64,
 }
 
 impl Tied {
-    fn push(&mut self, index: u32, id: Digest, energy: i64) -> Result<(), Overflow> {
+    fn push(&mut self, who: Claimant, energy: i64) -> Result<(), Overflow> {
         self.energy =
             self.energy.checked_add(energy).ok_or(Overflow::of("the energy at the margin"))?;
-        self.claims.push(Claim { index, id, energy: Energy::from_wh(energy) });
+        self.claims.push(Claim { who, energy });
         Ok(())
     }
 }
@@ -234,10 +240,10 @@ impl Margin<'_> {
             let exports = to.max(0).saturating_sub(from.max(0));
             let imports = to.min(0).saturating_sub(from.min(0));
             if exports > 0 {
-                offers.push(at, zone_lot(self.grid.id(child)), exports)?;
+                offers.push(Claimant::Child(at, child), exports)?;
             }
             if imports > 0 {
-                bids.push(at, zone_lot(self.grid.id(child)), imports)?;
+                bids.push(Claimant::Child(at, child), imports)?;
             }
         }
         let used = net_export.checked_sub(below).ok_or(failed)?;
@@ -266,14 +272,12 @@ impl Margin<'_> {
                 if better(step.price) {
                     filled = filled.saturating_add(step.energy);
                 } else if step.price == price {
-                    let order = self.places.order(place).ok_or(ClearingError::TooLarge)?;
-                    tied.push(place, Digest::from_bytes(*order.id.as_bytes()), step.energy)?;
+                    tied.push(Claimant::Order(place), step.energy)?;
                 }
             }
             zone.fills.push(filled);
             total = total.checked_add(filled).ok_or(Overflow::of("the energy of a zone"))?;
         }
-        tied.orders = tied.claims.len();
         Ok(total)
     }
 
@@ -286,16 +290,30 @@ impl Margin<'_> {
         zone: &mut ZoneFills,
         change: impl Fn(i64, i64) -> i64,
     ) -> Result<(), ClearingError> {
-        let shares = ration(&tied.claims, Energy::from_wh(total), self.salt)?;
-        for (at, (claim, (index_of, share))) in tied.claims.iter().zip(shares).enumerate() {
-            if at < tied.orders {
-                zone.add(index_of, share.wh());
-            } else if let Some((_, flow)) = zone.flows.get_mut(index(index_of)) {
-                let moved = change(share.wh(), claim.energy.wh());
-                *flow = flow.checked_add(moved).ok_or(Overflow::of("a flow"))?;
+        let shares = ration(&tied.claims, total, self.salt, |who| self.name(*who))?;
+        for (claim, share) in tied.claims.iter().zip(shares) {
+            match claim.who {
+                Claimant::Order(place) => zone.add(place, share),
+                Claimant::Child(at, _) => {
+                    if let Some((_, flow)) = zone.flows.get_mut(index(at)) {
+                        let moved = change(share, claim.energy);
+                        *flow = flow.checked_add(moved).ok_or(Overflow::of("a flow"))?;
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// The name under which a claimant draws its lot.
+    fn name(&self, who: Claimant) -> Digest {
+        match who {
+            Claimant::Order(place) => {
+                let id = self.places.order(place).map(|order| order.id);
+                id.map(|id| Digest::from_bytes(*id.as_bytes())).unwrap_or_default()
+            }
+            Claimant::Child(_, node) => zone_lot(self.grid.id(node)),
+        }
     }
 }
 
