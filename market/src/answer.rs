@@ -27,7 +27,9 @@ pub struct Answer {
     pub ordered: Energy,
     /// How much was filled.
     pub filled: Energy,
-    /// The clearing price of the party's zone; `None` if nothing was traded there.
+    /// The clearing price of the party's zone; `None` if nothing was traded there. Under a mechanism
+    /// with several prices: what this order traded at per kWh, on average and rounded half to even;
+    /// and if it traded nothing, the price of its side, where there is one.
     pub price: Option<Price>,
     /// What happened to the part that was not filled.
     pub reason: Reason,
@@ -55,8 +57,24 @@ pub enum Reason {
         /// The best limit that was left over.
         limit: Price,
     },
-    /// The party's own newer order stands on the other side.
+    /// The party's own order stands on the other side and comes before this one: before delivery
+    /// the newer one, after it that for more energy.
     OwnOrderOpposite,
+    /// There was not enough for all who would trade, and it was shared out pro rata.
+    Rationed,
+    /// Nobody was left who would trade at the best limit that was left over.
+    NobodyLeft {
+        /// That limit.
+        limit: Price,
+    },
+    /// Its limit stood at the margin, where it sets the price for the others and does not trade
+    /// itself, so that nobody gains by misstating a limit.
+    PriceSetting {
+        /// That limit.
+        limit: Price,
+    },
+    /// The community's sharing key allots no more.
+    SharedByKey,
 }
 
 /// The languages that answers are given in.
@@ -78,6 +96,10 @@ impl Reason {
             Self::NoTrade => "no_trade",
             Self::EdgeFull { .. } => "edge_full",
             Self::OwnOrderOpposite => "own_order_opposite",
+            Self::Rationed => "rationed",
+            Self::NobodyLeft { .. } => "nobody_left",
+            Self::PriceSetting { .. } => "price_setting",
+            Self::SharedByKey => "shared_by_key",
         }
     }
 }
@@ -94,7 +116,10 @@ impl Answer {
     fn english(&self) -> String {
         let (filled, ordered) = (self.filled, self.ordered);
         let price = self.price.map(|price| price.to_string()).unwrap_or_default();
-        let relation = if self.side == Side::Buy { "below" } else { "above" };
+        let (relation, other) = match self.side {
+            Side::Buy => ("below", "offer"),
+            Side::Sell => ("above", "bid"),
+        };
         match self.reason {
             Reason::Filled => format!("All {filled} traded at {price}."),
             Reason::SharedAtMargin => format!(
@@ -122,15 +147,46 @@ impl Answer {
                 zone.0
             ),
             Reason::OwnOrderOpposite => {
-                "Left out: your own newer order stands on the other side.".to_owned()
+                "Left out: your own order stands on the other side.".to_owned()
             }
+            Reason::Rationed if self.filled.is_zero() => {
+                "Nothing traded: there was not enough for all who would trade.".to_owned()
+            }
+            Reason::Rationed => format!(
+                "{filled} of {ordered} traded at {price}: there was not enough for all who would \
+                 trade, so it was shared out pro rata."
+            ),
+            Reason::NobodyLeft { limit } if self.filled.is_zero() => {
+                format!("Nothing traded: no {other} was left that your limit {limit} reaches.")
+            }
+            Reason::NobodyLeft { limit } => format!(
+                "{filled} of {ordered} traded at {price}; for the rest no {other} was left that your \
+                 limit {limit} reaches."
+            ),
+            Reason::PriceSetting { limit } if self.filled.is_zero() => format!(
+                "Left out: your limit {limit} stood at the margin, which sets the price for the \
+                 others and does not trade itself, so that nobody gains by misstating a limit."
+            ),
+            Reason::PriceSetting { limit } => format!(
+                "{filled} of {ordered} traded at {price}; the rest, at your limit {limit}, stood at \
+                 the margin, which sets the price and does not trade itself."
+            ),
+            Reason::SharedByKey if self.filled.is_zero() => {
+                "The community's sharing key allotted nothing to you in this period.".to_owned()
+            }
+            Reason::SharedByKey => format!(
+                "{filled} of {ordered} were allotted by the community's sharing key, at {price}."
+            ),
         }
     }
 
     fn japanese(&self) -> String {
         let (filled, ordered) = (self.filled, self.ordered);
         let price = self.price.map(|price| price.to_string()).unwrap_or_default();
-        let relation = if self.side == Side::Buy { "下回り" } else { "上回り" };
+        let (relation, other) = match self.side {
+            Side::Buy => ("下回り", "売り注文"),
+            Side::Sell => ("上回り", "買い注文"),
+        };
         match self.reason {
             Reason::Filled => format!("{filled}すべてが{price}で約定しました。"),
             Reason::SharedAtMargin => format!(
@@ -153,7 +209,31 @@ impl Answer {
                 "{ordered}のうち{filled}が{price}で約定しました。残り(指値{limit})は、ゾーン{}の上位の線路が満杯でした。",
                 zone.0
             ),
-            Reason::OwnOrderOpposite => "対象外:ご自身の新しい反対注文があります。".to_owned(),
+            Reason::OwnOrderOpposite => "対象外:ご自身の反対注文があります。".to_owned(),
+            Reason::Rationed if self.filled.is_zero() => {
+                "約定なし:取引を望む全員分には足りませんでした。".to_owned()
+            }
+            Reason::Rationed => format!(
+                "{ordered}のうち{filled}が{price}で約定しました。取引を望む全員分には足りないため、按分されました。"
+            ),
+            Reason::NobodyLeft { limit } if self.filled.is_zero() => {
+                format!("約定なし:指値{limit}に応じる{other}は残っていませんでした。")
+            }
+            Reason::NobodyLeft { limit } => format!(
+                "{ordered}のうち{filled}が{price}で約定しました。残り(指値{limit})に応じる{other}はありませんでした。"
+            ),
+            Reason::PriceSetting { limit } if self.filled.is_zero() => format!(
+                "対象外:指値{limit}は価格を決める境目にありました。指値を偽って得をする人が出ないよう、境目の注文は約定しません。"
+            ),
+            Reason::PriceSetting { limit } => format!(
+                "{ordered}のうち{filled}が{price}で約定しました。残り(指値{limit})は価格を決める境目にあり、約定しません。"
+            ),
+            Reason::SharedByKey if self.filled.is_zero() => {
+                "この時間帯は、共有の配分ルールによる割り当てがありませんでした。".to_owned()
+            }
+            Reason::SharedByKey => format!(
+                "{ordered}のうち{filled}が、共有の配分ルールにより{price}で割り当てられました。"
+            ),
         }
     }
 }

@@ -77,6 +77,13 @@ impl Price {
             amount = amount.checked_add(part.ok_or(failed)?).ok_or(failed)?;
             weight = weight.checked_add(i128::from(energy.wh())).ok_or(failed)?;
         }
+        Self::per(amount, weight)
+    }
+
+    /// An amount in thousandths of a micro-unit by so many watt-hours, rounded half to even; `None`
+    /// without any.
+    pub(crate) fn per(amount: i128, weight: i128) -> Result<Option<Self>, Overflow> {
+        let failed = Overflow::of("a mean price");
         let (Some(floor), Some(rest)) =
             (amount.checked_div_euclid(weight), amount.checked_rem_euclid(weight))
         else {

@@ -28,9 +28,9 @@ pub struct Trade {
     pub bid: OrderId,
     /// How much; always positive.
     pub energy: Energy,
-    /// What the seller gets per kWh: the clearing price of its zone.
+    /// What the seller gets per kWh: as a rule, the clearing price of its zone.
     pub seller_price: Price,
-    /// What the buyer pays per kWh: the clearing price of its zone.
+    /// What the buyer pays per kWh: as a rule, the clearing price of its zone.
     pub buyer_price: Price,
     /// What the seller gets in all, rounded once.
     pub seller_amount: Money,
@@ -38,7 +38,8 @@ pub struct Trade {
     pub buyer_amount: Money,
     /// Wheeling charges on the way, to the grid operator; not negative.
     pub charge: Money,
-    /// Congestion rent on the way, to the community; zero unless an edge on the way is full.
+    /// What stays with the community: congestion rent, zero unless an edge on the way is full; or
+    /// the surplus of a trade reduction, whose buyers pay more than its sellers get.
     pub rent: Money,
     /// The way the energy takes.
     pub path: Path,

@@ -37,12 +37,26 @@ pub(crate) fn ration<N>(
     salt: &Digest,
     name: impl Fn(&N) -> Digest,
 ) -> Result<Vec<i64>, Overflow> {
-    let failed = Overflow::of("a pro rata share");
     let all = claims.iter().try_fold(0_i64, |sum, claim| sum.checked_add(claim.energy));
-    let all = all.ok_or(failed)?;
+    let all = all.ok_or(Overflow::of("a pro rata share"))?;
     if total >= all {
         return Ok(claims.iter().map(|claim| claim.energy).collect());
     }
+    apportion(claims, all, total, salt, name)
+}
+
+/// The same with claims that are weights, and `all` is their sum: `total` may be more than that.
+///
+/// # Errors
+/// [`Overflow`] if a sum leaves its range.
+pub(crate) fn apportion<N>(
+    claims: &[Claim<N>],
+    all: i64,
+    total: i64,
+    salt: &Digest,
+    name: impl Fn(&N) -> Digest,
+) -> Result<Vec<i64>, Overflow> {
+    let failed = Overflow::of("a pro rata share");
     let (mut shares, mut remainders) =
         (Vec::with_capacity(claims.len()), Vec::with_capacity(claims.len()));
     let mut left = total;

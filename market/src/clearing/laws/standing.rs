@@ -192,7 +192,7 @@ fn is_true(answer: &Answer, standing: &Standing<'_>, view: &GridView) -> Result<
         }
         Reason::NoTrade => answer.price.is_none(),
         Reason::EdgeFull { zone, limit } => left == Some(limit) && view.is_full(zone),
-        Reason::Filled | Reason::OwnOrderOpposite => false,
+        _ => false,
     })
 }
 
