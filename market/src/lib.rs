@@ -15,10 +15,12 @@
 //! | [`gate`] | when a book closes | |
 //! | [`zone`] | the grid as a tree | |
 //! | [`schedule`] | what holds from when on | |
+//! | [`tariff`] | [`tariff::Tariff`], [`tariff::Rates`] | |
 //! | [`admission`] | [`admission::AdmittedOrder`] | admit |
 //! | [`book`] | [`book::SealedBook`] | seal |
 //! | [`clearing`] | [`clearing::ClearingResult`], [`trade::Trade`], [`answer::Answer`] | clear |
-//! | [`settlement`] | [`settlement::Settlement`] | settle |
+//! | [`settlement`] | [`settlement::Settlement`], [`settlement::Transfer`] | settle |
+//! | [`certificate`] | [`certificate::Certificate`] | issue |
 #![cfg_attr(
     not(test),
     deny(
@@ -34,6 +36,7 @@
 pub mod admission;
 pub mod answer;
 pub mod book;
+pub mod certificate;
 pub mod clearing;
 pub mod decimal;
 pub mod energy;

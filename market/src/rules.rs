@@ -6,7 +6,7 @@ use crate::clearing::{MechanismKind, Terms};
 use crate::gate::GateSchedule;
 use crate::price::{Price, Tick};
 use crate::schedule::Schedule;
-use crate::tariff::Tariffs;
+use crate::tariff::{Rates, Tariff, TariffError};
 use crate::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use crate::zone::ZoneTree;
 
@@ -30,8 +30,8 @@ pub struct MarketRules {
     pub price_min: Price,
     /// No limit above this is admitted.
     pub price_max: Price,
-    /// What the supplier charges and pays.
-    pub tariffs: Tariffs,
+    /// What the supplier charges and pays; a change takes effect from a delivery period on.
+    pub tariffs: Schedule<Tariff>,
     /// How long after delivery missing readings are waited for before they are estimated, in
     /// milliseconds.
     pub settlement_delay_ms: u64,
@@ -44,6 +44,11 @@ impl MarketRules {
     /// What a mechanism has to keep to on this grid.
     pub fn terms<'a>(&self, zones: &'a ZoneTree) -> Terms<'a> {
         Terms { zones, k_millionths: self.k_millionths, tick: self.tick }
+    }
+
+    /// What the supplier charges and pays in a delivery period.
+    pub fn rates(&self, period: DeliveryPeriod) -> Rates {
+        self.tariffs.during(period).rates(period)
     }
 
     /// When the settlement of a period becomes final.
@@ -68,17 +73,12 @@ impl MarketRules {
         if self.price_min > self.price_max {
             return Err(RulesError::EmptyPriceRange { min: self.price_min, max: self.price_max });
         }
-        for price in [self.price_min, self.price_max, self.tariffs.retail, self.tariffs.feed_in] {
+        for price in [self.price_min, self.price_max] {
             if price.micros_per_kwh().unsigned_abs() > PRICE_MAGNITUDE_MAX {
                 return Err(RulesError::PriceTooLarge(price));
             }
         }
-        if self.tariffs.feed_in > self.tariffs.retail {
-            return Err(RulesError::FeedInAboveRetail {
-                feed_in: self.tariffs.feed_in,
-                retail: self.tariffs.retail,
-            });
-        }
+        self.check_tariffs()?;
         if self.settlement_delay_ms > self.finality_delay_ms {
             return Err(RulesError::FinalBeforeSettled {
                 settlement_ms: self.settlement_delay_ms,
@@ -91,6 +91,16 @@ impl MarketRules {
                 horizon_ms: self.horizon_ms,
                 lead_ms: first_lead,
             });
+        }
+        Ok(())
+    }
+
+    fn check_tariffs(&self) -> Result<(), RulesError> {
+        let first = self.tariffs.values().take(1).map(|tariff| (None, tariff));
+        let later = self.tariffs.changes().map(|(from, tariff)| (Some(from), tariff));
+        for (from, tariff) in first.chain(later) {
+            let fits = tariff.check_periods(self.period_length);
+            fits.map_err(|error| RulesError::Tariff { from, error })?;
         }
         Ok(())
     }
@@ -117,13 +127,13 @@ pub enum RulesError {
     /// A price that could overflow an amount.
     #[error("price {0} is beyond one million per kWh")]
     PriceTooLarge(Price),
-    /// A neighbour could only lose.
-    #[error("feed_in ({feed_in}) must not be above retail ({retail})")]
-    FeedInAboveRetail {
-        /// The feed-in tariff.
-        feed_in: Price,
-        /// The retail tariff.
-        retail: Price,
+    /// A tariff that does not fit the delivery periods.
+    #[error("the tariff {}: {error}", since(*from))]
+    Tariff {
+        /// From when on it holds; `None` for the first one.
+        from: Option<Timestamp>,
+        /// What is wrong with it.
+        error: TariffError,
     },
     /// A period would be final before it is settled.
     #[error(
@@ -143,4 +153,9 @@ pub enum RulesError {
         /// The first gate's lead.
         lead_ms: u64,
     },
+}
+
+/// From when on a scheduled value holds, in words.
+fn since(from: Option<Timestamp>) -> String {
+    from.map_or_else(|| "from the beginning".to_owned(), |from| format!("from {from} on"))
 }

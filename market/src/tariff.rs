@@ -323,7 +323,8 @@ impl Tariff {
     fn rates_at(&self, retail: Price, feed_in: Price) -> Rates {
         let levies = |base: LevyBase| {
             let levies = self.levies.iter().filter(|levy| levy.base == base);
-            let sum = levies.fold(0_i64, |sum, levy| sum.saturating_add(levy.price.micros_per_kwh()));
+            let sum =
+                levies.fold(0_i64, |sum, levy| sum.saturating_add(levy.price.micros_per_kwh()));
             Price::from_micros_per_kwh(sum)
         };
         Rates {

@@ -58,7 +58,7 @@ impl Rates {
     pub fn avoidable(&self) -> Price {
         let (all_in, anyway) = (self.all_in(), self.on_import());
         let saved = all_in.micros_per_kwh().saturating_sub(anyway.micros_per_kwh());
-        Price::from_micros_per_kwh(saved).max(self.retail)
+        Price::from_micros_per_kwh(saved)
     }
 
     /// The levies on a party's energy in the period.
