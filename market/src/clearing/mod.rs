@@ -8,9 +8,14 @@ mod allocation;
 mod answering;
 mod curve;
 pub mod laws;
+mod mcafee;
+mod merit;
+mod midpoint;
 mod outcome;
 mod places;
 pub(crate) mod ration;
+pub mod sharing;
+mod single;
 mod trading;
 mod zonal;
 
@@ -21,6 +26,7 @@ pub use outcome::{Deal, Outcome, Verdict};
 use crate::Overflow;
 use crate::answer::Answer;
 use crate::book::SealedBook;
+use crate::clearing::sharing::SharingRule;
 use crate::energy::Energy;
 use crate::gate::GateIndex;
 use crate::grid::Grid;
@@ -41,6 +47,12 @@ const PARALLEL_FROM: usize = 16_384;
 pub enum MechanismKind {
     /// The exact zonal double auction of design section 4.
     ZonalAuction = 1,
+    /// The same quantities, each pair of bid and offer at the middle of its limits. One zone.
+    PairMidpoints = 2,
+    /// McAfee's trade reduction: no order gains by misstating its limit. One zone.
+    TradeReduction = 3,
+    /// Metered energy is allotted by a fixed key at a fixed price. One zone.
+    Sharing(SharingRule) = 4,
 }
 
 /// What a mechanism has to keep to, besides the book.
@@ -71,6 +83,21 @@ impl MechanismKind {
     pub fn mechanism(&self) -> &dyn Mechanism {
         match self {
             Self::ZonalAuction => &zonal::ZonalAuction,
+            Self::PairMidpoints => &midpoint::PairMidpoints,
+            Self::TradeReduction => &mcafee::TradeReduction,
+            Self::Sharing(rule) => rule,
+        }
+    }
+
+    /// Whether the mechanism can stand over this grid. All but the zonal auction know one zone:
+    /// several are as one only if no edge between them has a charge or a capacity.
+    ///
+    /// # Errors
+    /// [`ClearingError::EdgeBinds`] names the first zone whose edge has one.
+    pub fn check_grid(&self, zones: &ZoneTree) -> Result<(), ClearingError> {
+        match (self, zones.first_binding_edge()) {
+            (Self::ZonalAuction, _) | (_, None) => Ok(()),
+            (_, Some(zone)) => Err(ClearingError::EdgeBinds { zone }),
         }
     }
 }
@@ -88,6 +115,16 @@ pub enum ClearingError {
         /// The order.
         order: OrderId,
         /// Its zone.
+        zone: ZoneId,
+    },
+    /// A mechanism for one zone stands over several, and the way between them is not free.
+    #[error(
+        "this mechanism knows one zone only, but the edge above zone {} has a wheeling charge or a \
+         capacity; choose the zonal auction, or free the edge",
+        zone.0
+    )]
+    EdgeBinds {
+        /// The zone below the edge.
         zone: ZoneId,
     },
     /// More than 4,294,967,295 orders or steps.
@@ -123,7 +160,7 @@ pub struct ZoneResult {
     /// The zone.
     pub zone: ZoneId,
     /// The clearing price; `None` if nothing was traded in the zone or conveyed through it. No
-    /// trade is no price, never zero.
+    /// trade is no price, never zero. Where a mechanism has several prices, a mean of them.
     pub price: Option<Price>,
     /// Bought by orders of this zone.
     pub bought: Energy,

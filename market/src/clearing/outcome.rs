@@ -124,7 +124,7 @@ impl Outcome {
 }
 
 /// The trade of a deal; `None` for numbers that are not in the book, which an auction never gives.
-fn trade(book: &SealedBook, deal: &Deal) -> Option<Result<Trade, Overflow>> {
+pub(super) fn trade(book: &SealedBook, deal: &Deal) -> Option<Result<Trade, Overflow>> {
     let offer = book.offers().get(usize::try_from(deal.offer).ok()?)?;
     let bid = book.bids().get(usize::try_from(deal.bid).ok()?)?;
     Some(deal.between(book, offer, bid))

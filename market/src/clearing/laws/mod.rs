@@ -2,18 +2,26 @@
 //! that can be judged from the book, the grid and the result without clearing again.
 
 mod grid;
+mod midpoint;
+mod reduction;
+mod sharing;
+mod single;
 mod standing;
 mod trades;
 
 use crate::Overflow;
+use crate::answer::Answer;
 use crate::book::SealedBook;
 use crate::clearing::{ClearingError, ClearingResult, MechanismKind, Terms};
 use crate::energy::Energy;
 use crate::grid::Grid;
+use crate::member::PartyId;
 use crate::money::Money;
 use crate::order::{OrderId, Side};
 use crate::price::Price;
+use crate::trade::Trade;
 use crate::zone::ZoneId;
+use standing::Standing;
 
 /// A law that a result breaks. It can only come from a defect of the program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -186,6 +194,37 @@ pub enum BrokenLaw {
         /// From the fills and flows.
         computed: Money,
     },
+    /// The pairs do not trade at the middle of their limits.
+    #[error("the pairs together do not trade at the middle of their limits")]
+    NotMidpoints,
+    /// The price of a side is not the limit of an order that stays out.
+    #[error("the price {price} is not set by an order of its side that does not trade")]
+    SetsOwnPrice {
+        /// Bids or offers.
+        side: Side,
+        /// Their price.
+        price: Price,
+    },
+    /// A party is allotted more than its static share.
+    #[error("party {party} is allotted {allotted:?} of {produced:?}, more than its share")]
+    BeyondEntitlement {
+        /// The party.
+        party: PartyId,
+        /// What its bids get.
+        allotted: Energy,
+        /// All that takes part.
+        produced: Energy,
+    },
+    /// A key left something over that it would share.
+    #[error("of {produced:?} for {wanted:?} only {shared:?} is shared")]
+    NotShared {
+        /// All offers that take part.
+        produced: Energy,
+        /// All bids that take part.
+        wanted: Energy,
+        /// What is shared.
+        shared: Energy,
+    },
     /// A sum left its range.
     #[error(transparent)]
     Overflow(#[from] Overflow),
@@ -203,6 +242,9 @@ pub fn check(
 ) -> Result<(), BrokenLaw> {
     match mechanism {
         MechanismKind::ZonalAuction => check_zonal(book, terms, result),
+        MechanismKind::PairMidpoints => midpoint::check(book, terms, result),
+        MechanismKind::TradeReduction => reduction::check(book, terms, result),
+        MechanismKind::Sharing(rule) => sharing::check(book, rule, terms, result),
     }
 }
 
@@ -234,7 +276,14 @@ pub fn check_zonal(
     for side in [Side::Buy, Side::Sell] {
         standing::check_margins(&grid, &view, &standings, side)?;
     }
-    trades::check(&grid, &view, result, &mut standings)?;
-    standing::check_answers(&view, &standings, result)?;
+    let priced = |trade: &Trade, bid: &Standing<'_>, offer: &Standing<'_>| {
+        Some(trade.buyer_price) == view.zones[bid.node].price
+            && Some(trade.seller_price) == view.zones[offer.node].price
+    };
+    let sums = trades::check(&grid, &view, result, &mut standings, &priced)?;
+    trades::check_tolls(sums, result)?;
+    let price = |standing: &Standing<'_>| Ok(view.zones[standing.node].price);
+    let holds = |answer: &Answer, _: &Standing<'_>, left| standing::holds(answer, &view, left);
+    standing::check_answers(&standings, result, price, holds)?;
     standing::check_sums(&grid, &view, &standings, result)
 }

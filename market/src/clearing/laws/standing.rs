@@ -65,7 +65,7 @@ pub(super) fn read<'a>(
 
 impl Standing<'_> {
     /// How much of the order has a limit that is better than the price.
-    fn better_than(&self, price: Price) -> Result<Energy, Overflow> {
+    pub(super) fn better_than(&self, price: Price) -> Result<Energy, Overflow> {
         let better = self.order.steps.iter().filter(|step| match self.side {
             Side::Buy => step.limit > price,
             Side::Sell => step.limit < price,
@@ -74,9 +74,29 @@ impl Standing<'_> {
     }
 
     /// How much of the order has exactly the price as its limit.
-    fn at(&self, price: Price) -> Result<Energy, Overflow> {
+    pub(super) fn at(&self, price: Price) -> Result<Energy, Overflow> {
         let equal = self.order.steps.iter().filter(|step| step.limit == price);
         Energy::sum(equal.map(|step| step.energy))
+    }
+
+    /// Limit x energy over what was filled, best steps first, in thousandths of a micro-unit.
+    pub(super) fn worth(&self) -> Result<i128, Overflow> {
+        let (mut left, mut worth) = (self.filled, 0_i128);
+        for step in &self.order.steps {
+            let taken = left.min(step.energy);
+            left = left.minus(taken)?;
+            let part = i128::from(step.limit.micros_per_kwh()).saturating_mul(taken.wh().into());
+            worth = worth.saturating_add(part);
+        }
+        Ok(worth)
+    }
+
+    /// Whether a step of this limit may trade at a price.
+    pub(super) fn reaches(&self, limit: Price, price: Price) -> bool {
+        match self.side {
+            Side::Buy => limit >= price,
+            Side::Sell => limit <= price,
+        }
     }
 
     /// The best limit that was not filled to the end.
@@ -139,7 +159,10 @@ pub(super) fn check_margins(
 }
 
 /// `|share x all claims - claim x all shares| < tolerance x all claims`.
-fn check_margin(margin: &[(OrderId, Energy, Energy)], tolerance: i128) -> Result<(), BrokenLaw> {
+pub(super) fn check_margin(
+    margin: &[(OrderId, Energy, Energy)],
+    tolerance: i128,
+) -> Result<(), BrokenLaw> {
     let claims = Energy::sum(margin.iter().map(|(_, claim, _)| *claim))?;
     let shares = Energy::sum(margin.iter().map(|(_, _, share)| *share))?;
     let times = |a: Energy, b: Energy| i128::from(a.wh()).saturating_mul(i128::from(b.wh()));
@@ -152,10 +175,13 @@ fn check_margin(margin: &[(OrderId, Energy, Energy)], tolerance: i128) -> Result
     Ok(())
 }
 
+/// Every answer states the order, what became of it, the price that is due, and a reason that
+/// holds.
 pub(super) fn check_answers(
-    view: &GridView,
     standings: &Standings<'_>,
     result: &ClearingResult,
+    price: impl Fn(&Standing<'_>) -> Result<Option<Price>, Overflow>,
+    holds: impl Fn(&Answer, &Standing<'_>, Price) -> bool,
 ) -> Result<(), BrokenLaw> {
     for answer in &result.answers {
         let wrong = BrokenLaw::WrongAnswer(answer.order);
@@ -168,32 +194,32 @@ pub(super) fn check_answers(
             gate: result.gate,
             ordered: Energy::sum(standing.order.steps.iter().map(|step| step.energy))?,
             filled: standing.filled,
-            price: view.zones[standing.node].price,
+            price: price(standing)?,
             reason: answer.reason,
         };
-        if *answer != stated || !is_true(answer, standing, view)? {
+        let true_reason = match (standing.crossed, standing.first_left()?) {
+            (true, _) => answer.reason == Reason::OwnOrderOpposite,
+            (false, None) => answer.reason == Reason::Filled,
+            (false, Some(left)) => holds(answer, standing, left),
+        };
+        if *answer != stated || !true_reason {
             return Err(wrong);
         }
     }
     Ok(())
 }
 
-/// Whether the reason of an answer is one.
-fn is_true(answer: &Answer, standing: &Standing<'_>, view: &GridView) -> Result<bool, Overflow> {
-    let left = standing.first_left()?;
-    if standing.crossed || left.is_none() {
-        let reason = if standing.crossed { Reason::OwnOrderOpposite } else { Reason::Filled };
-        return Ok(answer.reason == reason);
-    }
-    Ok(match answer.reason {
-        Reason::SharedAtMargin => left == answer.price,
+/// Whether the reason for which `left` is the best limit left over is one, in the zonal auction.
+pub(super) fn holds(answer: &Answer, view: &GridView, left: Price) -> bool {
+    match answer.reason {
+        Reason::SharedAtMargin => Some(left) == answer.price,
         Reason::LimitNotReached { limit } => {
-            left == Some(limit) && answer.price.is_some_and(|price| price != limit)
+            left == limit && answer.price.is_some_and(|price| price != limit)
         }
         Reason::NoTrade => answer.price.is_none(),
-        Reason::EdgeFull { zone, limit } => left == Some(limit) && view.is_full(zone),
+        Reason::EdgeFull { zone, limit } => left == limit && view.is_full(zone),
         _ => false,
-    })
+    }
 }
 
 pub(super) fn check_sums(
@@ -203,19 +229,14 @@ pub(super) fn check_sums(
     result: &ClearingResult,
 ) -> Result<(), BrokenLaw> {
     let (mut bought, mut worth) = (Energy::ZERO, 0_i128);
-    for Standing { order, side, filled, .. } in standings.values() {
-        let mut left = *filled;
-        for step in &order.steps {
-            let taken = left.min(step.energy);
-            left = left.minus(taken)?;
-            let part = i128::from(step.limit.micros_per_kwh()).saturating_mul(taken.wh().into());
-            worth = match side {
-                Side::Buy => worth.saturating_add(part),
-                Side::Sell => worth.saturating_sub(part),
-            };
-        }
-        if *side == Side::Buy {
-            bought = bought.plus(*filled)?;
+    for standing in standings.values() {
+        let part = standing.worth()?;
+        match standing.side {
+            Side::Buy => {
+                worth = worth.saturating_add(part);
+                bought = bought.plus(standing.filled)?;
+            }
+            Side::Sell => worth = worth.saturating_sub(part),
         }
     }
     for node in grid.nodes() {

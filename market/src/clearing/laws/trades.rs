@@ -1,26 +1,30 @@
 //! Laws of trades: between whom, at which prices, over which way, and for which money.
 
-use crate::clearing::ClearingResult;
 use crate::clearing::laws::BrokenLaw;
 use crate::clearing::laws::grid::GridView;
 use crate::clearing::laws::standing::{Standing, Standings};
+use crate::clearing::{ClearingResult, EdgeResult};
 use crate::energy::Energy;
 use crate::grid::{Grid, PerZone};
 use crate::money::Money;
 use crate::order::Side;
 use crate::trade::{Path, Trade};
 
-/// Checks every trade, and that together they are the fills, the flows and the money of the edges.
+/// Whether a trade between this bid and this offer may have these prices.
+pub(super) type Priced<'a> = &'a dyn Fn(&Trade, &Standing<'_>, &Standing<'_>) -> bool;
+
+/// Checks every trade, and that together they are the fills and the flows. Returns their money.
 pub(super) fn check(
     grid: &Grid,
     view: &GridView,
     result: &ClearingResult,
     standings: &mut Standings<'_>,
-) -> Result<(), BrokenLaw> {
+    priced: Priced<'_>,
+) -> Result<Sums, BrokenLaw> {
     let mut flows = grid.table(Energy::ZERO);
     let mut sums = Sums::default();
     for trade in &result.trades {
-        check_one(grid, view, trade, result, standings)?;
+        check_one(grid, trade, result, standings, priced)?;
         Sums::of(trade).check()?;
         sums = sums.plus(&Sums::of(trade))?;
         convey(grid, trade, &mut flows)?;
@@ -42,14 +46,29 @@ pub(super) fn check(
             return Err(BrokenLaw::TradesDifferFromFlow { zone, traded, flow });
         }
     }
+    Ok(sums)
+}
+
+/// The charges and rents that the edges state are those of the trades.
+pub(super) fn check_tolls(mut sums: Sums, result: &ClearingResult) -> Result<(), BrokenLaw> {
     sums.charge = Money::sum(result.edges.iter().map(|edge| edge.charge))?;
     sums.rent = Money::sum(result.edges.iter().map(|edge| edge.rent))?;
     sums.check()
 }
 
+/// Nothing is charged, and no edge earns anything.
+pub(super) fn check_no_tolls(sums: &Sums, result: &ClearingResult) -> Result<(), BrokenLaw> {
+    let free = |edge: &EdgeResult| edge.charge.is_zero() && edge.rent.is_zero();
+    if sums.charge.is_zero() && result.edges.iter().all(free) {
+        return Ok(());
+    }
+    let Sums { paid, received, charge, rent } = *sums;
+    Err(BrokenLaw::MoneyLost { paid, received, charge, rent })
+}
+
 /// The money of one trade or of many.
 #[derive(Default)]
-struct Sums {
+pub(super) struct Sums {
     paid: Money,
     received: Money,
     charge: Money,
@@ -86,14 +105,14 @@ impl Sums {
     }
 }
 
-/// Whether a trade is between a bid and an offer of the book, at the prices of their zones, over
+/// Whether a trade is between a bid and an offer of the book, at prices that these may have, over
 /// the zone where their ways up meet.
 fn check_one(
     grid: &Grid,
-    view: &GridView,
     trade: &Trade,
     result: &ClearingResult,
     standings: &Standings<'_>,
+    priced: Priced<'_>,
 ) -> Result<(), BrokenLaw> {
     let wrong = BrokenLaw::WrongTrade { bid: trade.bid, offer: trade.offer };
     let (Some(bid), Some(offer)) = (standings.get(&trade.bid), standings.get(&trade.offer)) else {
@@ -104,8 +123,7 @@ fn check_one(
     let parties = bid.order.party == trade.buyer
         && offer.order.party == trade.seller
         && trade.buyer != trade.seller;
-    let prices = Some(trade.buyer_price) == view.zones[bid.node].price
-        && Some(trade.seller_price) == view.zones[offer.node].price;
+    let prices = priced(trade, bid, offer);
     let money = trade.buyer_amount == trade.buyer_price.amount_for(trade.energy)?
         && trade.seller_amount == trade.seller_price.amount_for(trade.energy)?;
     let path = trade.path
