@@ -12,6 +12,7 @@
 use crate::Overflow;
 use crate::book::{BookedOrder, SealedBook};
 use crate::clearing::places::{Place, Places, index};
+use crate::clearing::zonal::Fill;
 use crate::grid::{Grid, Node, PerZone};
 use crate::hash::Digest;
 use crate::member::PartyId;
@@ -34,13 +35,14 @@ pub(super) fn allocate(
     book: &SealedBook,
     places: &Places<'_>,
     grid: &Grid,
-    fills: &[i64],
+    fills: &[Fill],
 ) -> Result<Vec<Match>, Overflow> {
     let mut allocation = Allocation {
         places,
         salt: book.salt(),
-        left: fills.to_vec(),
-        matches: Vec::with_capacity(fills.len()),
+        left: fills.iter().map(|fill| fill.energy).collect(),
+        // Nearly every match exhausts an order.
+        matches: Vec::with_capacity(fills.iter().filter(|fill| fill.energy > 0).count()),
     };
     let mut wishes = places.wishes.partners.then(|| wishes(book, places, grid));
     let mut open = grid.table(Open::default());
@@ -49,7 +51,8 @@ pub(super) fn allocate(
         for child in grid.children(node) {
             here.join(std::mem::take(&mut open[child]));
         }
-        for (bid, offer) in wishes.as_mut().map(|at| std::mem::take(&mut at[node])).unwrap_or_default()
+        for (bid, offer) in
+            wishes.as_mut().map(|at| std::mem::take(&mut at[node])).unwrap_or_default()
         {
             allocation.meet(bid, offer, i64::MAX, node)?;
         }
@@ -80,7 +83,8 @@ impl Open {
 
     /// Takes in what a zone below leaves; the longer list stays where it is.
     fn join(&mut self, mut other: Self) {
-        for (own, new) in [(&mut self.bids, &mut other.bids), (&mut self.offers, &mut other.offers)] {
+        for (own, new) in [(&mut self.bids, &mut other.bids), (&mut self.offers, &mut other.offers)]
+        {
             if own.len() < new.len() {
                 std::mem::swap(own, new);
             }
@@ -133,7 +137,9 @@ struct Allocation<'a> {
 impl Allocation<'_> {
     /// Pairs everything in a zone that has a counterpart in it.
     fn match_zone(&mut self, node: Node, grid: &Grid, open: &Open) -> Result<(), Overflow> {
-        for origin in [Origin::Solar, Origin::Battery].into_iter().filter(|_| self.places.wishes.origins) {
+        for origin in
+            [Origin::Solar, Origin::Battery].into_iter().filter(|_| self.places.wishes.origins)
+        {
             let of_origin = |places: &[Place]| -> Vec<Place> {
                 let prefers = |place: &Place| {
                     let order = self.places.order(*place);
@@ -141,29 +147,35 @@ impl Allocation<'_> {
                 };
                 places.iter().copied().filter(prefers).collect()
             };
-            let bids = of_origin(&open.bids);
-            if !bids.is_empty() {
-                let offers = of_origin(&open.offers);
-                self.sweep(node, &self.whole(&bids), &self.whole(&offers))?;
-            }
+            let (bids, offers) = (of_origin(&open.bids), of_origin(&open.offers));
+            self.sweep(node, whole(&bids), whole(&offers))?;
         }
-        let (bids, offers) = (self.whole(&open.bids), self.whole(&open.offers));
-        let (demand, supply) = (total(&bids)?, total(&offers)?);
+        let (demand, supply) = (self.total(&open.bids)?, self.total(&open.offers)?);
         if demand < supply {
             let start = self.lot(grid, node, Side::Sell, supply);
-            self.sweep(node, &bids, &stretch(&offers, start, demand))
+            let offers = self.stretch(&open.offers, start, demand);
+            self.sweep(node, whole(&open.bids), offers.into_iter())
         } else if supply < demand {
             let start = self.lot(grid, node, Side::Buy, demand);
-            self.sweep(node, &stretch(&bids, start, supply), &offers)
+            let bids = self.stretch(&open.bids, start, supply);
+            self.sweep(node, bids.into_iter(), whole(&open.offers))
         } else {
-            self.sweep(node, &bids, &offers)
+            self.sweep(node, whole(&open.bids), whole(&open.offers))
         }
     }
 
-    /// What is left of these orders.
-    fn whole(&self, places: &[Place]) -> Vec<(Place, i64)> {
-        let open = |place: &Place| Some((*place, self.left(*place))).filter(|(_, left)| *left > 0);
-        places.iter().filter_map(open).collect()
+    /// What is left of these orders together.
+    fn total(&self, places: &[Place]) -> Result<i64, Overflow> {
+        let failed = Overflow::of("the energy of a zone");
+        let mut lefts = places.iter().map(|place| self.left(*place));
+        lefts.try_fold(0_i64, i64::checked_add).ok_or(failed)
+    }
+
+    /// `length` watt-hours of what is left of these orders, from watt-hour `start` on.
+    fn stretch(&self, places: &[Place], start: i64, length: i64) -> Vec<(Place, i64)> {
+        let open = |place: &Place| (*place, self.left(*place));
+        let orders: Vec<_> = places.iter().map(open).filter(|(_, left)| *left > 0).collect();
+        stretch(&orders, start, length)
     }
 
     /// A watt-hour below `total` that nobody could foresee.
@@ -177,29 +189,35 @@ impl Allocation<'_> {
         i64::try_from(u64::from_be_bytes(first).checked_rem(total).unwrap_or(0)).unwrap_or(0)
     }
 
-    /// Pairs two lists from their beginnings until one is used up.
+    /// Pairs two lists from their beginnings until one is used up; of each order at most the
+    /// stated energy.
     fn sweep(
         &mut self,
         node: Node,
-        bids: &[(Place, i64)],
-        offers: &[(Place, i64)],
+        mut bids: impl Iterator<Item = (Place, i64)>,
+        mut offers: impl Iterator<Item = (Place, i64)>,
     ) -> Result<(), Overflow> {
-        let (mut bids, mut offers) = (bids.iter().copied(), offers.iter().copied());
         let (mut bid, mut offer) = (bids.next(), offers.next());
-        while let (Some((buyer, wanted)), Some((seller, offered))) = (bid, offer) {
+        while let (Some((buyer, bid_most)), Some((seller, offer_most))) = (bid, offer) {
+            let wanted = self.left(buyer).min(bid_most);
+            let offered = self.left(seller).min(offer_most);
             let energy = wanted.min(offered);
             self.meet(buyer, seller, energy, node)?;
-            let rest = |place, left: i64, next: Option<(Place, i64)>| {
-                if left > energy { Some((place, left.saturating_sub(energy))) } else { next }
-            };
-            bid = if wanted > energy { rest(buyer, wanted, None) } else { bids.next() };
-            offer = if offered > energy { rest(seller, offered, None) } else { offers.next() };
+            let rest = |place, most: i64| Some((place, most.saturating_sub(energy)));
+            bid = if wanted > energy { rest(buyer, bid_most) } else { bids.next() };
+            offer = if offered > energy { rest(seller, offer_most) } else { offers.next() };
         }
         Ok(())
     }
 
     /// Pairs as much as both have left, at most `limit`.
-    fn meet(&mut self, bid: Place, offer: Place, limit: i64, meeting: Node) -> Result<(), Overflow> {
+    fn meet(
+        &mut self,
+        bid: Place,
+        offer: Place,
+        limit: i64,
+        meeting: Node,
+    ) -> Result<(), Overflow> {
         let failed = Overflow::of("a trade");
         let energy = self.left(bid).min(self.left(offer)).min(limit);
         if energy <= 0 {
@@ -219,9 +237,9 @@ impl Allocation<'_> {
     }
 }
 
-fn total(orders: &[(Place, i64)]) -> Result<i64, Overflow> {
-    let failed = Overflow::of("the energy of a zone");
-    orders.iter().try_fold(0_i64, |total, (_, energy)| total.checked_add(*energy)).ok_or(failed)
+/// All that is left of these orders.
+fn whole(places: &[Place]) -> impl Iterator<Item = (Place, i64)> {
+    places.iter().map(|place| (*place, i64::MAX))
 }
 
 /// `length` watt-hours of these orders from watt-hour `start` on, as if they lay on a ring.
@@ -260,7 +278,8 @@ mod tests {
         assert_eq!(stretch(&orders, 2, 12), [(0, 3), (1, 3), (2, 4), (0, 2)]);
         for start in 0..12 {
             for length in 0..=12 {
-                assert_eq!(total(&stretch(&orders, start, length)), Ok(length));
+                let parts = stretch(&orders, start, length);
+                assert_eq!(parts.iter().map(|(_, energy)| energy).sum::<i64>(), length);
             }
         }
     }

@@ -42,42 +42,24 @@ impl View<'_> {
         let barriers = self.barriers();
         let numbers = 0..u32::try_from(self.places.len()).unwrap_or(u32::MAX);
         let judge = |number: u32| self.judge(number, &barriers);
-        let (verdicts, value): (Vec<_>, i128) = if self.places.len() < PARALLEL_FROM {
-            let mut value = 0_i128;
-            let judged = numbers.map(judge).map(|(verdict, worth)| {
-                value = value.saturating_add(worth);
-                verdict
-            });
-            (judged.collect(), value)
+        let verdicts = if self.places.len() < PARALLEL_FROM {
+            numbers.map(judge).collect()
         } else {
-            let verdicts = numbers.clone().into_par_iter().map(|number| judge(number).0).collect();
-            let worths = numbers.into_par_iter().map(|number| judge(number).1);
-            (verdicts, worths.reduce(|| 0, i128::saturating_add))
+            numbers.into_par_iter().map(judge).collect()
         };
-        Ok((verdicts, welfare(value, self.grid, self.solution)?))
+        Ok((verdicts, welfare(self.grid, self.solution)?))
     }
 
-    /// What became of an order, and what that is worth to its owner (less than nothing
-    /// for a seller), in thousandths of a micro-unit.
-    fn judge(&self, number: u32, barriers: &Barriers) -> (Verdict, i128) {
+    /// What became of the order with this number.
+    fn judge(&self, number: u32, barriers: &Barriers) -> Verdict {
         let (place, node) = (self.places.place(number), self.places.node(number));
         let side = if number < self.places.bid_count() { Side::Buy } else { Side::Sell };
-        let filled = self.solution.fills.get(index(place)).copied().unwrap_or_default();
-        let (mut left, mut worth, mut next) = (filled, 0_i128, None);
-        for step in self.places.steps(&(place..place.saturating_add(1))) {
-            let taken = left.min(step.energy);
-            left = left.saturating_sub(taken);
-            worth = worth.saturating_add(i128::from(step.price).saturating_mul(taken.into()));
-            if taken < step.energy && next.is_none() {
-                next = Some(step.price);
-            }
-        }
-        let reason = match next {
+        let fill = self.solution.fills.get(index(place)).copied().unwrap_or_default();
+        let reason = match fill.next {
             None => Reason::Filled,
             Some(limit) => self.reason(side, node, limit, barriers),
         };
-        let worth = if side == Side::Buy { worth } else { worth.saturating_neg() };
-        (Verdict { filled: Energy::from_wh(filled), reason }, worth)
+        Verdict { filled: Energy::from_wh(fill.energy), reason }
     }
 
     /// Why a step at this limit was not filled to the end.
@@ -98,8 +80,7 @@ impl View<'_> {
     /// Follows the ways up: where an edge is full, the price above it, less or plus the charge, is
     /// better than the zone's own, and so may be what lies further up.
     fn barriers(&self) -> Barriers {
-        let mut barriers =
-            Barriers { bids: self.grid.table(None), offers: self.grid.table(None) };
+        let mut barriers = Barriers { bids: self.grid.table(None), offers: self.grid.table(None) };
         for node in self.grid.nodes() {
             let Some(way) = self.grid.way(node) else { continue };
             let own = self.solution.prices[node];
@@ -119,15 +100,16 @@ impl View<'_> {
             };
             let (bids, offers) = (barriers.bids[way.parent], barriers.offers[way.parent]);
             barriers.bids[node] = step(bids, way.charge, |price, own| price < own);
-            barriers.offers[node] = step(offers, way.charge.saturating_neg(), |price, own| price > own);
+            barriers.offers[node] =
+                step(offers, way.charge.saturating_neg(), |price, own| price > own);
         }
         barriers
     }
 }
 
 /// The value of all fills less the charges on all flows, rounded once.
-fn welfare(value: i128, grid: &Grid, solution: &Solution) -> Result<Money, Overflow> {
-    let mut welfare = value;
+fn welfare(grid: &Grid, solution: &Solution) -> Result<Money, Overflow> {
+    let mut welfare = solution.value;
     for node in grid.nodes() {
         if let Some(way) = grid.way(node) {
             let flow = i128::from(solution.flows[node]).saturating_abs();

@@ -56,6 +56,18 @@ impl Curve {
         Ok(Self { start, levels: increments })
     }
 
+    /// Forgets what lies beyond the edge above: nothing of it can ever be sent up or drawn. One level
+    /// on either side stays, because its price bounds that of a full edge.
+    pub(super) fn trim(&mut self, way: &Way) {
+        let lowest = way.down.saturating_neg();
+        let last = self.levels.partition_point(|level| level.energy <= way.up);
+        self.levels.truncate(last.saturating_add(1));
+        let first = self.levels.partition_point(|level| level.energy < lowest);
+        self.start = self.after(first);
+        self.levels.drain(..first);
+        self.levels.shrink_to_fit();
+    }
+
     /// Net export where the price is just below `price`.
     pub(super) fn below(&self, price: i64) -> i64 {
         self.after(self.levels.partition_point(|level| level.price < price))
@@ -133,7 +145,8 @@ mod tests {
     use crate::zone::ZoneTree;
 
     fn curve(demand: i64, steps: &[(i64, i64)]) -> Curve {
-        let increments = steps.iter().map(|(price, energy)| Increment { price: *price, energy: *energy });
+        let increments =
+            steps.iter().map(|(price, energy)| Increment { price: *price, energy: *energy });
         Curve::new(demand, increments.collect()).unwrap()
     }
 

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use crate::book::{BookedOrder, SealedBook};
-use crate::clearing::ClearingError;
 use crate::clearing::curve::Increment;
+use crate::clearing::{ClearingError, PARALLEL_FROM};
 use crate::grid::{Grid, Node, PerZone};
-use crate::order::Side;
 
 /// An order's place: zone by zone, in each zone the bids before the offers, both as in the book.
 pub(super) type Place = u32;
@@ -14,14 +13,38 @@ pub(super) type Place = u32;
 /// All orders of a book at their places.
 pub(super) struct Places<'a> {
     book: &'a SealedBook,
+    count: usize,
     /// In how many orders somebody wishes for a partner or an origin.
     pub(super) wishes: Wishes,
     /// `None` where all stand in the root: then a place is a number.
     scattered: Option<Scattered>,
     root: Node,
-    /// By place.
-    flat: Flat,
+    steps: Steps,
     zones: PerZone<ZonePlaces>,
+}
+
+/// The steps of all orders.
+enum Steps {
+    /// Where all stand in the root: bids and offers as they were read.
+    Sides { bids: Flat, offers: Flat, first_offer: Place },
+    /// By place.
+    ByPlace(Flat),
+}
+
+impl Steps {
+    /// The curves of these places, all of one side of one zone, and where they begin in there.
+    fn find(&self, places: &Range<Place>) -> (&Flat, Range<u32>) {
+        match self {
+            Self::ByPlace(flat) => (flat, places.clone()),
+            Self::Sides { bids, first_offer, .. } if places.start < *first_offer => {
+                (bids, places.clone())
+            }
+            Self::Sides { offers, first_offer, .. } => {
+                let number = |place: Place| place.saturating_sub(*first_offer);
+                (offers, number(places.start)..number(places.end))
+            }
+        }
+    }
 }
 
 /// Curves one behind the other.
@@ -43,6 +66,11 @@ impl Flat {
         let end = u32::try_from(self.steps.len()).map_err(|_| ClearingError::TooLarge)?;
         self.firsts.push(end);
         Ok(())
+    }
+
+    fn curves(&self) -> impl Iterator<Item = &[Increment]> + Clone {
+        let spans = self.firsts.iter().zip(self.firsts.iter().skip(1));
+        spans.map(|(from, to)| self.steps.get(index(*from)..index(*to)).unwrap_or_default())
     }
 
     fn of(&self, curves: Range<u32>) -> &[Increment] {
@@ -87,41 +115,29 @@ impl<'a> Places<'a> {
         let count = book.bids().len().saturating_add(book.offers().len());
         u32::try_from(count).map_err(|_| ClearingError::TooLarge)?;
         let (root, alone) = (grid.root(), grid.len() == 1);
-        let mut nodes = Vec::with_capacity(if alone { 0 } else { count });
-        let mut wishes = Wishes::default();
-        let mut flat = Flat::with_capacity(count);
-        for (side, orders) in [(Side::Buy, book.bids()), (Side::Sell, book.offers())] {
-            for order in orders {
-                let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
-                let node = grid.node(order.zone).ok_or(unknown)?;
-                if !alone {
-                    nodes.push(node);
-                }
-                wishes.partners |= !order.preferences.partners.is_empty();
-                wishes.origins |= side == Side::Buy && order.preferences.origin.is_some();
-                flat.append(order.steps.iter().map(|step| Increment {
-                    price: step.limit.micros_per_kwh(),
-                    energy: step.energy.wh(),
-                }))?;
-            }
-        }
-        let bid_count = book.bids().len();
+        let gather = |orders| Gathered::of(orders, grid, alone);
+        let (bids, offers) = if count < PARALLEL_FROM {
+            (gather(book.bids())?, gather(book.offers())?)
+        } else {
+            let (bids, offers) = rayon::join(|| gather(book.bids()), || gather(book.offers()));
+            (bids?, offers?)
+        };
+        let wishes = Wishes { partners: bids.partners || offers.partners, origins: bids.origins };
+        let (first_offer, end) = (number(book.bids().len()), number(count));
         if alone {
-            let (middle, end) = (number(bid_count), number(count));
-            let zones = grid.table(ZonePlaces { bids: 0..middle, offers: middle..end });
-            return Ok(Self { book, wishes, scattered: None, root, flat, zones });
+            let zones = grid.table(ZonePlaces { bids: 0..first_offer, offers: first_offer..end });
+            let steps = Steps::Sides { bids: bids.flat, offers: offers.flat, first_offer };
+            return Ok(Self { book, count, wishes, scattered: None, root, steps, zones });
         }
-        let (scattered, zones) = scatter(grid, nodes, bid_count);
-        let mut by_place = Flat::with_capacity(count);
-        for number in &scattered.numbers {
-            by_place.append(flat.of(*number..number.saturating_add(1)).iter().copied())?;
-        }
-        Ok(Self { book, wishes, scattered: Some(scattered), root, flat: by_place, zones })
+        let nodes = [bids.nodes, offers.nodes].concat();
+        let curves = bids.flat.curves().chain(offers.flat.curves());
+        let (scattered, steps, zones) = scatter(grid, nodes, curves, book.bids().len())?;
+        Ok(Self { book, count, wishes, scattered: Some(scattered), root, steps, zones })
     }
 
     /// How many orders there are.
     pub(super) fn len(&self) -> usize {
-        self.flat.firsts.len().saturating_sub(1)
+        self.count
     }
 
     /// The places of a zone.
@@ -163,9 +179,10 @@ impl<'a> Places<'a> {
         number(self.book.bids().len())
     }
 
-    /// The steps of all orders at these places.
+    /// The steps of all orders at these places, which lie on one side of one zone.
     pub(super) fn steps(&self, places: &Range<Place>) -> &[Increment] {
-        self.flat.of(places.clone())
+        let (flat, curves) = self.steps.find(places);
+        flat.of(curves)
     }
 
     /// The steps of one order after the other.
@@ -173,12 +190,46 @@ impl<'a> Places<'a> {
         &self,
         places: &Range<Place>,
     ) -> impl Iterator<Item = (Place, &[Increment])> {
-        let range = index(places.start)..index(places.end).saturating_add(1);
-        let edges = self.flat.firsts.get(range).unwrap_or_default();
+        let (flat, curves) = self.steps.find(places);
+        let edges = flat.firsts.get(index(curves.start)..=index(curves.end)).unwrap_or_default();
         let spans = edges.iter().zip(edges.iter().skip(1));
         places.clone().zip(spans).map(|(place, (from, to))| {
-            (place, self.flat.steps.get(index(*from)..index(*to)).unwrap_or_default())
+            (place, flat.steps.get(index(*from)..index(*to)).unwrap_or_default())
         })
+    }
+}
+
+/// One side of a book, read once: a large book does not fit into any cache.
+struct Gathered {
+    /// Empty where all stand in the root.
+    nodes: Vec<Node>,
+    flat: Flat,
+    partners: bool,
+    origins: bool,
+}
+
+impl Gathered {
+    fn of(orders: &[BookedOrder], grid: &Grid, alone: bool) -> Result<Self, ClearingError> {
+        let mut side = Self {
+            nodes: Vec::with_capacity(if alone { 0 } else { orders.len() }),
+            flat: Flat::with_capacity(orders.len()),
+            partners: false,
+            origins: false,
+        };
+        for order in orders {
+            let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
+            let node = grid.node(order.zone).ok_or(unknown)?;
+            if !alone {
+                side.nodes.push(node);
+            }
+            side.partners |= !order.preferences.partners.is_empty();
+            side.origins |= order.preferences.origin.is_some();
+            side.flat.append(order.steps.iter().map(|step| Increment {
+                price: step.limit.micros_per_kwh(),
+                energy: step.energy.wh(),
+            }))?;
+        }
+        Ok(side)
     }
 }
 
@@ -200,33 +251,76 @@ fn order(book: &SealedBook, number: u32) -> Option<&BookedOrder> {
     }
 }
 
-/// Sorts the orders by zone and side by counting, which keeps the order of the book in each zone.
-fn scatter(grid: &Grid, nodes: Vec<Node>, bid_count: usize) -> (Scattered, PerZone<ZonePlaces>) {
-    let mut counts = grid.table((0_u32, 0_u32));
-    for (number, node) in nodes.iter().enumerate() {
-        let (bids, offers) = &mut counts[*node];
-        let count = if number < bid_count { bids } else { offers };
-        *count = count.saturating_add(1);
-    }
-    let mut zones = grid.table(ZonePlaces::default());
-    let mut next = 0_u32;
-    for node in grid.nodes() {
-        let (bids, offers) = counts[node];
-        let middle = next.saturating_add(bids);
-        let end = middle.saturating_add(offers);
-        zones[node] = ZonePlaces { bids: next..middle, offers: middle..end };
-        counts[node] = (next, middle);
-        next = end;
-    }
-    let (mut numbers, mut places) = (vec![0; nodes.len()], Vec::with_capacity(nodes.len()));
-    for (at, node) in nodes.iter().enumerate() {
-        let (bid, offer) = &mut counts[*node];
-        let place = if at < bid_count { bid } else { offer };
-        if let Some(entry) = numbers.get_mut(index(*place)) {
-            *entry = number(at);
+/// Where the next order of a zone and side goes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    place: Place,
+    step: u32,
+}
+
+/// Sorts the orders by zone and side by counting, which keeps the order of the book in each zone:
+/// it reads from the beginning to the end and writes to the ends of the zones' parts, never here
+/// and there.
+fn scatter<'s>(
+    grid: &Grid,
+    nodes: Vec<Node>,
+    curves: impl Iterator<Item = &'s [Increment]> + Clone,
+    bid_count: usize,
+) -> Result<(Scattered, Steps, PerZone<ZonePlaces>), ClearingError> {
+    let mut cursors = grid.table([Cursor::default(); 2]);
+    let side = |number: usize| usize::from(number >= bid_count);
+    for (number, (node, curve)) in nodes.iter().zip(curves.clone()).enumerate() {
+        if let Some(count) = cursors[*node].get_mut(side(number)) {
+            count.place = count.place.saturating_add(1);
+            let steps = u32::try_from(curve.len()).map_err(|_| ClearingError::TooLarge)?;
+            count.step = count.step.checked_add(steps).ok_or(ClearingError::TooLarge)?;
         }
-        places.push(*place);
-        *place = place.saturating_add(1);
     }
-    (Scattered { numbers, places, nodes }, zones)
+    let (zones, step_count) = part(grid, &mut cursors)?;
+    let none = Increment { price: 0, energy: 0 };
+    let mut flat = Flat {
+        firsts: vec![step_count; nodes.len().saturating_add(1)],
+        steps: vec![none; index(step_count)],
+    };
+    let (mut numbers, mut places) = (vec![0; nodes.len()], Vec::with_capacity(nodes.len()));
+    for (number, (node, curve)) in nodes.iter().zip(curves).enumerate() {
+        let Some(cursor) = cursors[*node].get_mut(side(number)) else { continue };
+        let end = cursor.step.saturating_add(u32::try_from(curve.len()).unwrap_or(u32::MAX));
+        if let Some(entry) = numbers.get_mut(index(cursor.place)) {
+            *entry = self::number(number);
+        }
+        if let Some(first) = flat.firsts.get_mut(index(cursor.place)) {
+            *first = cursor.step;
+        }
+        if let Some(steps) = flat.steps.get_mut(index(cursor.step)..index(end)) {
+            steps.copy_from_slice(curve);
+        }
+        places.push(cursor.place);
+        *cursor = Cursor { place: cursor.place.saturating_add(1), step: end };
+    }
+    Ok((Scattered { numbers, places, nodes }, Steps::ByPlace(flat), zones))
+}
+
+/// Turns counts into the parts of the zones; returns them and the number of all steps.
+fn part(
+    grid: &Grid,
+    cursors: &mut PerZone<[Cursor; 2]>,
+) -> Result<(PerZone<ZonePlaces>, u32), ClearingError> {
+    let mut zones = grid.table(ZonePlaces::default());
+    let mut next = Cursor::default();
+    for node in grid.nodes() {
+        let start = next.place;
+        let mut middle = start;
+        for (side, cursor) in cursors[node].iter_mut().enumerate() {
+            let count = *cursor;
+            *cursor = next;
+            next.place = next.place.saturating_add(count.place);
+            next.step = next.step.checked_add(count.step).ok_or(ClearingError::TooLarge)?;
+            if side == 0 {
+                middle = next.place;
+            }
+        }
+        zones[node] = ZonePlaces { bids: start..middle, offers: middle..next.place };
+    }
+    Ok((zones, next.step))
 }

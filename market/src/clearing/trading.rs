@@ -12,8 +12,8 @@ use crate::grid::{Grid, Node, PerZone};
 use crate::money::Money;
 use crate::price::Price;
 
-/// How many matches one task turns into deals.
-const CHUNK: usize = 4_096;
+/// How many matches one task turns into deals; each task has a table of all edges.
+const CHUNK: usize = 16_384;
 
 /// Turns matches into deals, in the same order, and sums up the money that stays on each edge.
 pub(super) fn trade(
@@ -23,25 +23,35 @@ pub(super) fn trade(
     matches: &[Match],
 ) -> Result<(Vec<Deal>, Vec<EdgeResult>), ClearingError> {
     let desk = Desk { places, grid, solution };
-    let mut tolls = grid.table(Toll::default());
-    let mut deals = Vec::with_capacity(matches.len());
-    if matches.len() < PARALLEL_FROM {
-        for found in matches {
-            deals.push(desk.deal(found, &mut tolls)?);
+    let blank = Deal {
+        offer: 0,
+        bid: 0,
+        energy: Energy::ZERO,
+        seller_price: Price::ZERO,
+        buyer_price: Price::ZERO,
+        charge: Money::ZERO,
+        over: grid.id(grid.root()),
+    };
+    let mut deals = vec![blank; matches.len()];
+    let write = |(deals, matches): (&mut [Deal], &[Match])| {
+        let mut tolls = grid.table(Toll::default());
+        for (deal, found) in deals.iter_mut().zip(matches) {
+            *deal = desk.deal(found, &mut tolls)?;
         }
+        Ok::<_, Overflow>(tolls)
+    };
+    let sum = |mut one: PerZone<Toll>, other: PerZone<Toll>| {
+        for node in grid.nodes() {
+            one[node].add(&other[node])?;
+        }
+        Ok(one)
+    };
+    let tolls = if matches.len() < PARALLEL_FROM {
+        write((&mut deals, matches))?
     } else {
-        let chunks = matches.par_chunks(CHUNK).map(|chunk| {
-            let mut tolls = grid.table(Toll::default());
-            let deals = chunk.iter().map(|found| desk.deal(found, &mut tolls));
-            deals.collect::<Result<Vec<_>, _>>().map(|deals| (deals, tolls))
-        });
-        for (mut part, part_tolls) in chunks.collect::<Result<Vec<_>, Overflow>>()? {
-            deals.append(&mut part);
-            for node in grid.nodes() {
-                tolls[node].add(&part_tolls[node])?;
-            }
-        }
-    }
+        let chunks = deals.par_chunks_mut(CHUNK).zip(matches.par_chunks(CHUNK));
+        chunks.map(write).try_reduce(|| grid.table(Toll::default()), sum)?
+    };
     let edge = |node: Node| {
         grid.way(node)?;
         let Toll { charge, rent } = tolls[node];
@@ -61,7 +71,7 @@ pub(super) fn zones(
 ) -> Result<PerZone<ZoneResult>, Overflow> {
     let filled = |range: &std::ops::Range<Place>| {
         let fills = solution.fills.get(index(range.start)..index(range.end)).unwrap_or_default();
-        Energy::sum(fills.iter().map(|fill| Energy::from_wh(*fill)))
+        Energy::sum(fills.iter().map(|fill| Energy::from_wh(fill.energy)))
     };
     let mut conveys = grid.table(false);
     for node in grid.nodes() {

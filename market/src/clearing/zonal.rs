@@ -17,6 +17,7 @@ use crate::clearing::ration::{Claim, ration, zone_lot};
 use crate::clearing::{ClearingError, PARALLEL_FROM, Terms};
 use crate::grid::{Grid, Node, PerZone, Way};
 use crate::hash::Digest;
+use crate::order::Side;
 use crate::price::Price;
 
 /// The exact zonal double auction.
@@ -29,8 +30,19 @@ pub(super) struct Solution {
     pub(super) prices: PerZone<i64>,
     /// What flows over the edge above each zone, in Wh; up is positive.
     pub(super) flows: PerZone<i64>,
-    /// By place: what each order is filled, in Wh.
-    pub(super) fills: Vec<i64>,
+    /// By place.
+    pub(super) fills: Vec<Fill>,
+    /// Bid limits minus offer limits over all fills, in thousandths of a micro-unit.
+    pub(super) value: i128,
+}
+
+/// What an order is filled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fill {
+    /// Wh; not negative.
+    pub(super) energy: i64,
+    /// The limit of the first step that is not filled to its end.
+    pub(super) next: Option<i64>,
 }
 
 /// Finds an optimum.
@@ -44,7 +56,8 @@ pub(super) fn solve(
     let mut solution = Solution {
         prices: grid.table(0),
         flows: grid.table(0),
-        fills: vec![0; places.len()],
+        fills: vec![Fill::default(); places.len()],
+        value: 0,
     };
     for layer in grid.layers() {
         for node in &layer {
@@ -105,7 +118,11 @@ fn curve(
             demand = demand.checked_add(seen).ok_or(failed)?;
         }
     }
-    Curve::new(demand, increments)
+    let mut curve = Curve::new(demand, increments)?;
+    if let Some(way) = grid.way(node) {
+        curve.trim(&way);
+    }
+    Ok(curve)
 }
 
 /// The price of a zone whose net export is known: by the k-rule within the prices that its own
@@ -165,8 +182,9 @@ struct Margin<'a> {
 /// What a zone decided: its fills from `first` on, and the flows of the zones below.
 struct ZoneFills {
     first: usize,
-    fills: Vec<i64>,
+    fills: Vec<Fill>,
     flows: Vec<(Node, i64)>,
+    value: i128,
 }
 
 impl ZoneFills {
@@ -178,11 +196,22 @@ impl ZoneFills {
         for (node, flow) in self.flows {
             solution.flows[node] = flow;
         }
+        solution.value = solution.value.saturating_add(self.value);
     }
 
-    fn add(&mut self, place: u32, energy: i64) {
-        if let Some(fill) = index(place).checked_sub(self.first).and_then(|at| self.fills.get_mut(at)) {
-            *fill = fill.saturating_add(energy);
+    /// Adds an order's share at the margin.
+    fn add(&mut self, place: Place, share: i64, places: &Places<'_>) {
+        let at = index(place).checked_sub(self.first);
+        if let Some(fill) = at.and_then(|at| self.fills.get_mut(at)) {
+            fill.energy = fill.energy.saturating_add(share);
+            let mut left = fill.energy;
+            let mut curve = places.steps(&(place..place.saturating_add(1))).iter();
+            let next = curve.find(|step| {
+                let partly = left < step.energy;
+                left = left.saturating_sub(step.energy);
+                partly
+            });
+            fill.next = next.map(|step| step.price);
         }
     }
 }
@@ -223,11 +252,11 @@ impl Margin<'_> {
             first,
             fills: Vec::with_capacity(index(own.offers.end).saturating_sub(first)),
             flows: Vec::new(),
+            value: 0,
         };
         let (mut bids, mut offers) = (Tied::default(), Tied::default());
-        let bought = self.take_better(&own.bids, |limit| limit > price, price, &mut zone, &mut bids)?;
-        let sold =
-            self.take_better(&own.offers, |limit| limit < price, price, &mut zone, &mut offers)?;
+        let bought = self.take_better(Side::Buy, price, &mut zone, &mut bids)?;
+        let sold = self.take_better(Side::Sell, price, &mut zone, &mut offers)?;
         let wanted = bought.checked_add(bids.energy).ok_or(failed)?;
         let mut below = sold.checked_sub(wanted).ok_or(failed)?;
         for (at, child) in (0_u32..).zip(self.grid.children(self.node)) {
@@ -250,8 +279,11 @@ impl Margin<'_> {
         let selling = used.min(offers.energy);
         let standing_back = used.checked_sub(selling).ok_or(failed)?;
         let buying = bids.energy.checked_sub(standing_back).ok_or(failed)?;
-        self.share(&offers, selling, &mut zone, |share, _| share)?;
-        self.share(&bids, buying, &mut zone, |share, claim| claim.saturating_sub(share))?;
+        let sold_at_price = self.share(&offers, selling, &mut zone, |share, _| share)?;
+        let bought_at_price =
+            self.share(&bids, buying, &mut zone, |share, claim| claim.saturating_sub(share))?;
+        zone.value = zone.value.saturating_add(worth(price, bought_at_price));
+        zone.value = zone.value.saturating_sub(worth(price, sold_at_price));
         Ok(zone)
     }
 
@@ -259,41 +291,59 @@ impl Margin<'_> {
     /// former.
     fn take_better(
         &self,
-        places: &std::ops::Range<u32>,
-        better: impl Fn(i64) -> bool,
+        side: Side,
         price: i64,
         zone: &mut ZoneFills,
         tied: &mut Tied,
     ) -> Result<i64, ClearingError> {
-        let mut total = 0_i64;
+        let own = self.places.zone(self.node);
+        let places = if side == Side::Buy { &own.bids } else { &own.offers };
+        let at_price = self.places.steps(places).iter().filter(|step| step.price == price);
+        tied.claims.reserve(at_price.count());
+        let (mut total, mut value) = (0_i64, 0_i128);
         for (place, curve) in self.places.curves(places) {
-            let mut filled = 0_i64;
+            let mut fill = Fill::default();
             for step in curve {
-                if better(step.price) {
-                    filled = filled.saturating_add(step.energy);
-                } else if step.price == price {
+                let better =
+                    if side == Side::Buy { step.price > price } else { step.price < price };
+                if better {
+                    fill.energy = fill.energy.saturating_add(step.energy);
+                    value = value.saturating_add(worth(step.price, step.energy));
+                    continue;
+                }
+                if step.price == price {
                     tied.push(Claimant::Order(place), step.energy)?;
                 }
+                fill.next = Some(step.price);
+                break;
             }
-            zone.fills.push(filled);
-            total = total.checked_add(filled).ok_or(Overflow::of("the energy of a zone"))?;
+            zone.fills.push(fill);
+            total = total.checked_add(fill.energy).ok_or(Overflow::of("the energy of a zone"))?;
         }
+        zone.value = match side {
+            Side::Buy => zone.value.saturating_add(value),
+            Side::Sell => zone.value.saturating_sub(value),
+        };
         Ok(total)
     }
 
     /// Shares `total` out among those at the margin. An order's share is its fill; a zone's share
-    /// changes its flow by `change(share, claim)`.
+    /// changes its flow by `change(share, claim)`. Returns what the orders got.
     fn share(
         &self,
         tied: &Tied,
         total: i64,
         zone: &mut ZoneFills,
         change: impl Fn(i64, i64) -> i64,
-    ) -> Result<(), ClearingError> {
+    ) -> Result<i64, ClearingError> {
+        let mut to_orders = 0_i64;
         let shares = ration(&tied.claims, total, self.salt, |who| self.name(*who))?;
         for (claim, share) in tied.claims.iter().zip(shares) {
             match claim.who {
-                Claimant::Order(place) => zone.add(place, share),
+                Claimant::Order(place) => {
+                    zone.add(place, share, self.places);
+                    to_orders = to_orders.saturating_add(share);
+                }
                 Claimant::Child(at, _) => {
                     if let Some((_, flow)) = zone.flows.get_mut(index(at)) {
                         let moved = change(share, claim.energy);
@@ -302,7 +352,7 @@ impl Margin<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(to_orders)
     }
 
     /// The name under which a claimant draws its lot.
@@ -315,6 +365,12 @@ impl Margin<'_> {
             Claimant::Child(_, node) => zone_lot(self.grid.id(node)),
         }
     }
+}
+
+/// Price x energy, in thousandths of a micro-unit: at most 126 bits, and the sums over 2^32 steps of
+/// a book whose energies fit into 64 bits stay within 127.
+fn worth(price: i64, energy: i64) -> i128 {
+    i128::from(price).saturating_mul(i128::from(energy))
 }
 
 /// The sum of energies in Wh.
