@@ -138,7 +138,10 @@ impl Accounts {
     /// Whether all debits equal all credits: law L1, asserted after every block.
     pub fn balanced(&self) -> bool {
         let total = |side: fn(&Balance) -> Money| {
-            self.balances.iter().map(|(_, balance)| i128::from(side(balance).micros())).sum::<i128>()
+            self.balances
+                .iter()
+                .map(|(_, balance)| i128::from(side(balance).micros()))
+                .sum::<i128>()
         };
         total(|balance| balance.debits) == total(|balance| balance.credits)
     }
