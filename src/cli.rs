@@ -122,6 +122,15 @@ pub(crate) struct Dashboard {
         value_name = "ADDRESS:PORT"
     )]
     pub(crate) listen: String,
+    /// A name or address under which browsers reach the page, beside localhost and the address
+    /// they connect to, and beside the configuration's; may be given more than once
+    #[arg(
+        long = "allowed-host",
+        env = "HIDAMARI_ALLOWED_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub(crate) allowed_hosts: Vec<web::HostName>,
 }
 
 /// `hidamari simulate`

@@ -75,7 +75,8 @@ async fn dashboard_page(dashboard: cli::Dashboard) -> Result<ExitCode, Failure> 
     let role = dashboard.role;
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
-    let config = web::DashboardConfig::read(config_file(&role)?).map_err(Failure::start)?;
+    let mut config = web::DashboardConfig::read(config_file(&role)?).map_err(Failure::start)?;
+    config.allowed_hosts.extend(dashboard.allowed_hosts);
     let listener = bind("--listen", &dashboard.listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
     web::run(config, listener, clock, shutdown).await?;
