@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ledger_node::store::Store;
 use market::time::Timestamp;
 
 use crate::demo::DemoError;
@@ -75,13 +76,28 @@ impl Home {
         Ok(())
     }
 
-    /// The market goes on where it stood, as if nobody had been away.
+    /// The time of the last block in any validator's ledger; `None` before the first. A ledger that
+    /// cannot be read is its validator's business, which names it when it starts.
+    pub(super) async fn last_block_time(&self) -> Option<Timestamp> {
+        let mut last = None;
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("validator-") {
+                let time = Store::last_block_time(&entry.path().join("data")).await;
+                last = last.max(time.ok().flatten());
+            }
+        }
+        last
+    }
+
+    /// The market goes on where it stood, as if nobody had been away; but never before its last
+    /// block, also if an old copy of the kept time was put back.
     ///
     /// # Errors
     /// [`DemoError::Damaged`] if the kept time is no time that this demo can have reached.
     pub(super) fn resume_clock(
         &self,
         starts_at: Timestamp,
+        last_block: Option<Timestamp>,
         speed: f64,
     ) -> Result<ScaledClock, DemoError> {
         let path = self.clock_file();
@@ -105,7 +121,12 @@ impl Home {
             );
             return Err(DemoError::damaged(&path, problem));
         }
-        Ok(ScaledClock::starting_at(kept, speed))
+        let last_block = last_block.filter(|last| *last > kept);
+        if let Some(last) = last_block {
+            let path = path.display();
+            tracing::warn!(%path, %kept, %last, "the last block is later than the kept time");
+        }
+        Ok(ScaledClock::starting_at(last_block.unwrap_or(kept), speed))
     }
 
     /// Keeps the market's time for the next start.
@@ -222,12 +243,16 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a directory");
         let dir = scratch.path().join("data");
         let home = Home::open(Some(&dir)).await.expect("a directory");
-        let resume = || home.resume_clock(BEGINNING, 60.0);
+        let resume = || home.resume_clock(BEGINNING, None, 60.0);
         assert!(resume().expect("a new demo").now() >= BEGINNING);
         std::fs::create_dir_all(home.dir.join("validator-1").join("data")).expect("a ledger");
         assert!(resume().is_err_and(|error| error.to_string().contains("missing")));
         home.keep_clock(BEGINNING.plus_millis(3_600_000)).expect("kept");
         assert!(resume().expect("the old one").now() >= BEGINNING.plus_millis(3_600_000));
+        let last_block = BEGINNING.plus_millis(7_200_000);
+        let resumed = home.resume_clock(BEGINNING, Some(last_block), 60.0).expect("a clock");
+        assert!(resumed.now() >= last_block, "an old copy does not turn the market back");
+        assert_eq!(home.last_block_time().await, None, "no validator has a ledger");
         let beyond = (BEGINNING.as_millis() + (LEAP_LIMIT_DAYS + 1) * 86_400_000).to_string();
         for wrong in ["", "soon", "1781500000000.5", "-1", "9223372036854775807", &beyond] {
             std::fs::write(home.clock_file(), wrong).expect("written");

@@ -58,7 +58,7 @@ pub async fn run(options: DemoOptions, shutdown: CancellationToken) -> Result<Ou
     let home = Home::open(options.data_dir.as_deref()).await?;
     let founded = founding::found_in(&home.dir, &options)?;
     let since = founded.genesis.starts_at;
-    let clock = home.resume_clock(since, options.speed)?;
+    let clock = home.resume_clock(since, home.last_block_time().await, options.speed)?;
     home.keep_clock(clock.now())?;
     let shared: Arc<dyn Clock> = Arc::new(clock);
     let ending = shutdown.child_token();
