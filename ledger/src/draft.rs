@@ -11,7 +11,7 @@ use market::clearing::{clear, laws};
 use market::member::PartyId;
 use market::settlement::{Metered, PartySettlement, settle};
 use market::time::{DeliveryPeriod, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::block::{BLOCK_VERSION, Block, Header, transactions_root};
 use crate::posting::{Account, Cause, Posting};
@@ -98,9 +98,9 @@ impl Draft {
                 let context = self.state.admission(self.time);
                 let book = self.state.books.get(&period);
                 let admitted = admit_order(envelope.clone(), &context, book)?;
-                let next_gate = self.state.rules.gates.next_gate(period, self.time);
-                let book = self.state.books.entry(period);
-                book.or_insert_with(|| PeriodBook::before_gate(next_gate)).place(&admitted);
+                let next_gate = self.state.rules().gates.next_gate(period, self.time);
+                let fresh = || PeriodBook::before_gate(next_gate);
+                self.state.books.get_or_insert_with(period, fresh).place(&admitted);
             }
             Transaction::Reading(envelope) => {
                 let (period, party) = (envelope.unverified().period, envelope.unverified().party);
@@ -114,7 +114,8 @@ impl Draft {
                     quality: reading.quality,
                 };
                 let recorded = RecordedReading { metered, sequence: reading.sequence };
-                self.state.readings.entry(period).or_default().insert(party, recorded);
+                let readings = self.state.readings.get_or_insert_with(period, BTreeMap::new);
+                readings.insert(party, recorded);
                 self.corrected.insert(period);
             }
         }
@@ -147,9 +148,9 @@ impl Draft {
             time: self.time,
             previous,
             transactions_root: transactions_root(&self.transactions),
-            state_root: self.state.root(),
+            state_root: self.state.next_root(),
             results_root: results_root(&self.results.leaves()),
-            next_validators: self.state.validators.hash(),
+            next_validators: self.state.validators().hash(),
         };
         self.state.tip = header.hash();
         let block = Block { header, transactions: self.transactions };
@@ -160,23 +161,26 @@ impl Draft {
     /// arrow 8: the first block whose time >= gate closure closes the book).
     fn close_gates(&mut self) -> Result<(), DraftError> {
         let salt = self.state.tip.digest();
+        let charter = self.state.charter.clone();
+        let gates = &charter.rules().gates;
         let periods: Vec<_> = self.state.books.keys().copied().collect();
         for period in periods {
-            while let Some(book) = self.state.books.get_mut(&period) {
-                let closes_at = self.state.rules.gates.closes_at(period, book.next_gate());
-                let Some(closes_at) = closes_at else {
+            while let Some(book) = self.state.books.get(&period) {
+                let Some(closes_at) = gates.closes_at(period, book.next_gate()) else {
                     self.state.books.remove(&period);
                     break;
                 };
                 if closes_at > self.time {
                     break;
                 }
-                let sealed = book.seal(period, &self.state.members, salt);
-                let result = clear(&sealed, &self.state.rules)?;
+                let sealed = book.seal(period, charter.members(), salt);
+                let result = clear(&sealed, charter.rules())?;
                 laws::check(&sealed, &result)?;
-                book.close_gate(&result)?;
+                if let Some(book) = self.state.books.get_mut(&period) {
+                    book.close_gate(&result)?;
+                }
                 if !result.trades.is_empty() {
-                    let trades = self.state.trades.entry(period).or_default();
+                    let trades = self.state.trades.get_or_insert_with(period, Vec::new);
                     trades.extend(result.trades.iter().cloned());
                 }
                 if !sealed.is_empty() {
@@ -195,7 +199,7 @@ impl Draft {
         let mut settled_count = 0_usize;
         for period in open {
             let first = !self.state.settled.contains_key(&period);
-            let due = self.time >= self.state.rules.estimated_from(period)
+            let due = self.time >= self.state.rules().estimated_from(period)
                 || self.state.all_metered(period);
             if first && due && settled_count < SETTLED_PERIODS_MAX {
                 self.settle_period(period)?;
@@ -209,7 +213,7 @@ impl Draft {
 
     fn settle_period(&mut self, period: DeliveryPeriod) -> Result<(), DraftError> {
         let trades = self.state.trades.get(&period).map_or(&[][..], Vec::as_slice);
-        let tariffs = self.state.rules.tariffs;
+        let tariffs = self.state.rules().tariffs;
         let settlement = settle(period, &self.state.metered(period), trades, &tariffs)?;
         let before = self.state.settled.get(&period);
         let mut postings = Vec::new();
@@ -239,12 +243,13 @@ impl Draft {
     /// Drops what no later block can change. A period that is final but not settled yet, because
     /// the chain stood still, is kept until it is.
     fn forget_final(&mut self) {
-        let (rules, time, settled) = (&self.state.rules, self.time, &mut self.state.settled);
-        let open = |period: &DeliveryPeriod| rules.final_at(*period) > time;
-        let unsettled = |period: &DeliveryPeriod| !settled.contains_key(period);
-        self.state.trades.retain(|period, _| open(period) || unsettled(period));
-        self.state.readings.retain(|period, _| open(period) || unsettled(period));
-        settled.retain(|period, _| open(period));
+        let charter = self.state.charter.clone();
+        let State { settled, trades, readings, .. } = &mut self.state;
+        let open = |period: &DeliveryPeriod| charter.rules().final_at(*period) > self.time;
+        let kept = |period: &DeliveryPeriod| open(period) || !settled.contains_key(period);
+        trades.retain(kept);
+        readings.retain(kept);
+        settled.retain(open);
     }
 }
 

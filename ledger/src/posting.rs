@@ -3,10 +3,12 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::Overflow;
+use market::hash::Digest;
 use market::member::PartyId;
 use market::money::Money;
 use market::time::DeliveryPeriod;
-use std::collections::BTreeMap;
+
+use crate::leaves::Leaves;
 
 /// Whose money it is.
 #[derive(
@@ -79,7 +81,7 @@ impl Balance {
 /// All accounts. Their net balances sum to zero at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Accounts {
-    balances: BTreeMap<Account, Balance>,
+    balances: Leaves<4, Account, Balance>,
     posting_count: u64,
 }
 
@@ -107,8 +109,8 @@ impl Accounts {
         let credits = self.balance(&credit).credits.plus(amount)?;
         let number =
             self.posting_count.checked_add(1).ok_or(Overflow::of("the number of postings"))?;
-        self.balances.entry(debit).or_default().debits = debits;
-        self.balances.entry(credit).or_default().credits = credits;
+        self.balances.get_or_insert_with(debit, Balance::default).debits = debits;
+        self.balances.get_or_insert_with(credit, Balance::default).credits = credits;
         self.posting_count = number;
         Ok(Some(Posting { number, debit, credit, amount, cause, period }))
     }
@@ -123,6 +125,11 @@ impl Accounts {
         self.balances.iter()
     }
 
+    /// The hashes of the accounts' leaves, by account.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = Digest> {
+        self.balances.hashes()
+    }
+
     /// How many postings there have been.
     pub fn posting_count(&self) -> u64 {
         self.posting_count
@@ -131,7 +138,10 @@ impl Accounts {
     /// Whether all debits equal all credits: law L1, asserted after every block.
     pub fn balanced(&self) -> bool {
         let total = |side: fn(&Balance) -> Money| {
-            self.balances.values().map(|balance| i128::from(side(balance).micros())).sum::<i128>()
+            self.balances
+                .iter()
+                .map(|(_, balance)| i128::from(side(balance).micros()))
+                .sum::<i128>()
         };
         total(|balance| balance.debits) == total(|balance| balance.credits)
     }

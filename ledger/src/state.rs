@@ -15,10 +15,13 @@ use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
 use market::zone::ZoneTree;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::block::BlockHash;
+use crate::charter::Charter;
 use crate::genesis::Genesis;
-use crate::merkle;
+use crate::leaves::{Leaves, leaf};
+use crate::merkle::{self, KeptTree};
 use crate::posting::Accounts;
 use crate::transaction::Transaction;
 use crate::validators::ValidatorSet;
@@ -34,7 +37,8 @@ pub struct RecordedReading {
 
 /// Everything that later blocks depend on.
 ///
-/// It is changed by [`crate::draft::Draft`] alone; everyone else reads.
+/// It is changed by [`crate::draft::Draft`] alone; everyone else reads. A copy is cheap: it shares
+/// its entries with the original until one of the two changes them.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct State {
     pub(crate) chain: ChainId,
@@ -42,15 +46,15 @@ pub struct State {
     pub(crate) height: u64,
     pub(crate) time: Timestamp,
     pub(crate) tip: BlockHash,
-    pub(crate) rules: MarketRules,
-    pub(crate) zones: ZoneTree,
-    pub(crate) validators: ValidatorSet,
-    pub(crate) members: Membership,
-    pub(crate) books: BTreeMap<DeliveryPeriod, PeriodBook>,
-    pub(crate) trades: BTreeMap<DeliveryPeriod, Vec<Trade>>,
-    pub(crate) readings: BTreeMap<DeliveryPeriod, BTreeMap<PartyId, RecordedReading>>,
-    pub(crate) settled: BTreeMap<DeliveryPeriod, Settlement>,
+    pub(crate) charter: Charter,
+    pub(crate) books: Leaves<5, DeliveryPeriod, PeriodBook>,
+    pub(crate) trades: Leaves<6, DeliveryPeriod, Vec<Trade>>,
+    pub(crate) readings: Leaves<7, DeliveryPeriod, BTreeMap<PartyId, RecordedReading>>,
+    pub(crate) settled: Leaves<8, DeliveryPeriod, Settlement>,
     pub(crate) accounts: Accounts,
+    /// The tree of the last block's root, from which the next one is made.
+    #[borsh(skip)]
+    tree: Arc<KeptTree>,
 }
 
 impl State {
@@ -62,15 +66,13 @@ impl State {
             height: 0,
             time: genesis.starts_at,
             tip: BlockHash::default(),
-            rules: genesis.rules.clone(),
-            zones: genesis.zones.clone(),
-            validators: genesis.validators.clone(),
-            members: genesis.members.clone(),
-            books: BTreeMap::new(),
-            trades: BTreeMap::new(),
-            readings: BTreeMap::new(),
-            settled: BTreeMap::new(),
+            charter: Charter::at_genesis(genesis),
+            books: Leaves::default(),
+            trades: Leaves::default(),
+            readings: Leaves::default(),
+            settled: Leaves::default(),
             accounts: Accounts::default(),
+            tree: Arc::default(),
         }
     }
 
@@ -96,22 +98,22 @@ impl State {
 
     /// The rules of the market.
     pub fn rules(&self) -> &MarketRules {
-        &self.rules
+        self.charter.rules()
     }
 
     /// The grid.
     pub fn zones(&self) -> &ZoneTree {
-        &self.zones
+        self.charter.zones()
     }
 
     /// Who decides the next height.
     pub fn validators(&self) -> &ValidatorSet {
-        &self.validators
+        self.charter.validators()
     }
 
     /// Who may trade.
     pub fn members(&self) -> &Membership {
-        &self.members
+        self.charter.members()
     }
 
     /// The open book of a period, if anybody has ordered.
@@ -143,7 +145,7 @@ impl State {
     /// period's missing readings are estimated. `None` while nothing is open.
     pub fn next_due_at(&self) -> Option<Timestamp> {
         let gate = |(period, book): (&DeliveryPeriod, &PeriodBook)| {
-            self.rules.gates.closes_at(*period, book.next_gate())
+            self.rules().gates.closes_at(*period, book.next_gate())
         };
         let gates = self.books.iter().filter_map(gate);
         let unsettled = self.trades.keys().chain(self.readings.keys());
@@ -151,7 +153,7 @@ impl State {
         // What one block was too small for is due at once.
         let settlement = |period: &DeliveryPeriod| match self.all_metered(*period) {
             true => self.time,
-            false => self.rules.estimated_from(*period),
+            false => self.rules().estimated_from(*period),
         };
         gates.chain(unsettled.map(settlement)).min()
     }
@@ -160,8 +162,8 @@ impl State {
     pub fn admission(&self, block_time: Timestamp) -> AdmissionContext<'_> {
         AdmissionContext {
             chain: &self.chain,
-            rules: &self.rules,
-            membership: &self.members,
+            rules: self.rules(),
+            membership: self.members(),
             starts_at: self.starts_at,
             block_time,
         }
@@ -211,16 +213,25 @@ impl State {
     /// per account, and one per period and kind of what is open in it. The tip is not part of it:
     /// it names the header that carries this root.
     pub fn root(&self) -> Digest {
-        let mut leaves = Vec::new();
-        leaves.push(entry(1, &(), &(self.height, self.time, self.accounts.posting_count())));
-        leaves.push(entry(2, &(), &(&self.rules, &self.zones, &self.validators)));
-        leaves.extend(self.members.iter().map(|(key, value)| entry(3, key, value)));
-        leaves.extend(self.accounts.iter().map(|(key, value)| entry(4, key, value)));
-        leaves.extend(self.books.iter().map(|(key, value)| entry(5, key, value)));
-        leaves.extend(self.trades.iter().map(|(key, value)| entry(6, key, value)));
-        leaves.extend(self.readings.iter().map(|(key, value)| entry(7, key, value)));
-        leaves.extend(self.settled.iter().map(|(key, value)| entry(8, key, value)));
-        merkle::root(leaves)
+        merkle::root(self.hashes())
+    }
+
+    /// The same root, for the next block's to be made from: what a block leaves as it was is not
+    /// hashed again.
+    pub(crate) fn next_root(&mut self) -> Digest {
+        self.tree = Arc::new(self.tree.with(self.hashes().collect()));
+        self.tree.root()
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = Digest> {
+        let now = leaf(1, &(), &(self.height, self.time, self.accounts.posting_count()));
+        std::iter::once(now)
+            .chain(self.charter.hashes().iter().copied())
+            .chain(self.accounts.hashes())
+            .chain(self.books.hashes())
+            .chain(self.trades.hashes())
+            .chain(self.readings.hashes())
+            .chain(self.settled.hashes())
     }
 
     /// How each party of a period came out so far.
@@ -235,20 +246,16 @@ impl State {
     /// Each member's reading of a period, if it came.
     pub(crate) fn metered(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Option<Metered>> {
         let metered = |party| self.reading(period, party).map(|reading| reading.metered);
-        self.members.keys().map(|party| (*party, metered(party))).collect()
+        self.members().keys().map(|party| (*party, metered(party))).collect()
     }
 
     /// Whether every member's meter has spoken for a period.
     pub(crate) fn all_metered(&self, period: DeliveryPeriod) -> bool {
         let readings = self.readings.get(&period);
-        self.members.keys().all(|party| {
+        self.members().keys().all(|party| {
             readings
                 .and_then(|readings| readings.get(party))
                 .is_some_and(|reading| reading.metered.quality != Quality::Missing)
         })
     }
-}
-
-fn entry<K: BorshSerialize, V: BorshSerialize>(kind: u8, key: &K, value: &V) -> Digest {
-    merkle::leaf(&borsh::to_vec(&(kind, key, value)).unwrap_or_default())
 }

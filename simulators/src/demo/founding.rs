@@ -20,6 +20,7 @@ use market::tariff::Tariffs;
 use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 
+use crate::demo::home::{read_text, replace};
 use crate::demo::{DemoError, DemoOptions};
 use crate::household::{HouseholdPlan, neighbourhood};
 use crate::place::Place;
@@ -109,20 +110,24 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
 /// The founded community of a data directory, or a new one that is written there.
 ///
 /// # Errors
-/// [`DemoError::OtherDemo`] if the directory holds another one.
+/// [`DemoError::OtherDemo`] if the directory holds another one, [`DemoError::Damaged`] if its
+/// genesis cannot be read.
 pub(super) fn found_in(dir: &Path, options: &DemoOptions) -> Result<Founded, DemoError> {
     let path = dir.join("genesis.toml");
     let founded = found(options)?;
-    if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(DemoError::file(&path))?;
-        let kept = ledger::genesis::read(&text).map_err(DemoError::founding)?;
+    if let Some(text) = read_text(&path)? {
+        if text.trim().is_empty() {
+            return Err(DemoError::damaged(&path, "it is empty"));
+        }
+        let kept = ledger::genesis::read(&text);
+        let kept = kept.map_err(|problem| DemoError::damaged(&path, problem))?;
         // Who takes part must not change, nor the speed, which the time spans follow.
         if kept != founded.genesis {
             return Err(DemoError::OtherDemo { dir: dir.to_owned() });
         }
     } else {
         let text = ledger::genesis::write(&founded.genesis).map_err(DemoError::founding)?;
-        std::fs::write(&path, text).map_err(DemoError::file(&path))?;
+        replace(&path, &text)?;
     }
     Ok(founded)
 }

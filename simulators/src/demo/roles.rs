@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use ledger_node::config::{ConsensusSection, MeshSection, NodeConfig};
-use mesh::{TransportKey, key_file};
+use mesh::TransportKey;
+use mesh::key_file::{self, KeyFileError};
 use toml::{Table, Value};
 
 use crate::demo::founding::{Founded, RATED_POWER_W, Secret, party_of, secret};
@@ -16,7 +17,7 @@ use crate::demo::{DemoError, DemoOptions};
 use crate::scaled_clock::ScaledClock;
 
 /// How often an agent asks its meter, in real milliseconds.
-const POLL_INTERVAL_MS: i64 = 1_000;
+const POLL_INTERVAL_MS: u32 = 1_000;
 
 /// What the demo starts, and where it can look at it.
 pub(super) struct Cast {
@@ -165,14 +166,12 @@ fn write_agent(
     let seed = founded.seed;
     keep_key(&folder.join("party.key"), seed, Secret::PartyKey, index)?;
     keep_key(&folder.join("mesh.key"), seed, Secret::HouseMesh, index)?;
-    // At high speeds a real second is a long time: ask more often, but never a device to death.
-    let poll_ms = if speed > 120.0 { POLL_INTERVAL_MS / 4 } else { POLL_INTERVAL_MS };
     let meter = Table::from_iter([
         ("profile".to_owned(), Value::from("eastron-sdm630")),
         ("host".to_owned(), Value::from(meter.ip().to_string())),
         ("port".to_owned(), Value::from(i64::from(meter.port()))),
         ("unit".to_owned(), Value::from(i64::from(crate::modbus_server::UNIT_ID))),
-        ("poll_interval_ms".to_owned(), Value::from(poll_ms)),
+        ("poll_interval_ms".to_owned(), Value::from(i64::from(poll_interval_ms(speed)))),
     ]);
     let limits = owner_limits(founded, index);
     let mut strategy = Table::from_iter([
@@ -195,6 +194,23 @@ fn write_agent(
         ("strategy".to_owned(), Value::from(strategy)),
     ]);
     write_toml(&folder.join("agent.toml"), &config)
+}
+
+/// At high speeds a real second is a long time: ask more often, but never a device to death.
+fn poll_interval_ms(speed: f64) -> u32 {
+    if speed > 120.0 { POLL_INTERVAL_MS / 4 } else { POLL_INTERVAL_MS }
+}
+
+/// How far from the edge of a period the reads lie at most from which an agent draws a figure of
+/// the best quality, in milliseconds of market time. Agents want the reads around an edge 2.2 polls
+/// apart at most (and a minute where polls are shorter), and an exchange to take no longer, in the
+/// middle of which the counter is taken to be read: half as much again.
+pub(super) fn reads_reach_ms(speed: f64) -> i64 {
+    let polls_ms = 2.2 * f64::from(poll_interval_ms(speed)) * speed;
+    #[expect(clippy::cast_possible_truncation, reason = "some minutes; a float cast saturates")]
+    let reach_ms = (1.5 * polls_ms.max(60_000.0)).ceil() as i64;
+    // Agents measure the clock's speed, to the millisecond in the real hour.
+    reach_ms.saturating_add(1_000)
 }
 
 fn write_dashboard(
@@ -257,11 +273,23 @@ fn make_folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
     Ok(folder)
 }
 
+/// Writes a key file, or judges the one that is there.
 fn keep_key(path: &Path, seed: u64, purpose: Secret, index: usize) -> Result<(), DemoError> {
-    if path.exists() {
-        return Ok(());
+    let key = secret(seed, purpose, index);
+    if !path.exists() {
+        return Ok(key_file::create(path, &key)?);
     }
-    Ok(key_file::create(path, &secret(seed, purpose, index))?)
+    let damaged = |problem: &str| DemoError::Damaged {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+        remedy: "remove it, and the demo writes it anew from its seed",
+    };
+    match key_file::read(path) {
+        Ok(kept) if kept == key => Ok(()),
+        Ok(_) => Err(damaged("it holds another key than the demo's seed gives")),
+        Err(KeyFileError::NotAKey { .. }) => Err(damaged("it holds no 64 hexadecimal digits")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn write_toml(path: &Path, value: &impl serde::Serialize) -> Result<(), DemoError> {

@@ -10,7 +10,7 @@ use market::price::Price;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::input::{Named, money, price};
+use crate::api::input::{INSTANT, Named, money, price};
 use crate::api::problem::Problem;
 use crate::read_model::query::clearings::Clearing;
 use crate::site::Site;
@@ -86,14 +86,15 @@ pub(crate) async fn latest(State(site): State<Arc<Site>>) -> Result<Json<Auction
 )]
 pub(crate) async fn of_period(
     State(site): State<Arc<Site>>,
-    Named(period_start_ms): Named<i64>,
+    Named(path): Named,
 ) -> Result<Json<Auction>, Problem> {
+    let period_start_ms = path.required("period_start_ms", INSTANT)?;
     let clearing = site.model.clearing_of(period_start_ms).await?;
     let none = || {
-        Problem::not_found(
-            "No auction has been cleared for a period that starts then; /api/v1/prices lists those \
-             that have.",
-        )
+        Problem::not_found(format!(
+            "period_start_ms must be the start of a delivery period that has been cleared, but it \
+             is {period_start_ms}; /api/v1/prices lists those that have."
+        ))
     };
     auction(&site, clearing.ok_or_else(none)?).await
 }

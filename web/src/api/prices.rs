@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::input::{Asked, money, price};
+use crate::api::input::{Asked, INSTANT, Question, Sent, money, price};
 use crate::api::problem::Problem;
 use crate::site::Site;
 
@@ -17,8 +17,7 @@ const DAY_MS: i64 = 86_400_000;
 const SPAN_MAX_MS: i64 = 31 * DAY_MS;
 
 /// From when to when.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Span {
     /// Delivery periods that start from here on, ms UTC; 24 hours before the end if left out.
@@ -26,6 +25,29 @@ pub(crate) struct Span {
     /// Delivery periods that start before this, ms UTC. If both are left out, from 24 hours ago
     /// to the last cleared period; if only this is left out, 24 hours after `from_ms`.
     to_ms: Option<i64>,
+}
+
+impl Question for Span {
+    const NAMES: &'static [&'static str] = &["from_ms", "to_ms"];
+
+    fn read(sent: &Sent) -> Result<Self, Problem> {
+        let (from_ms, to_ms) =
+            (sent.optional("from_ms", INSTANT)?, sent.optional("to_ms", INSTANT)?);
+        if let (Some(from_ms), Some(to_ms)) = (from_ms, to_ms) {
+            check_span(from_ms, to_ms)?;
+        }
+        Ok(Self { from_ms, to_ms })
+    }
+}
+
+fn check_span(from_ms: i64, to_ms: i64) -> Result<(), Problem> {
+    if (from_ms..=from_ms.saturating_add(SPAN_MAX_MS)).contains(&to_ms) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(format!(
+        "to_ms must be at or after from_ms and at most 31 days ({SPAN_MAX_MS} ms) later, but \
+         from_ms is {from_ms} and to_ms is {to_ms}."
+    )))
 }
 
 /// Clearing prices and the tariffs beside them.
@@ -75,14 +97,6 @@ pub(crate) async fn prices(
         (None, Some(to_ms)) => (to_ms.saturating_sub(DAY_MS), to_ms),
         (Some(from_ms), Some(to_ms)) => (from_ms, to_ms),
     };
-    if span.from_ms.is_some() && to_ms.saturating_sub(from_ms) > SPAN_MAX_MS {
-        return Err(Problem::bad_request(
-            "Ask for at most 31 days at once: move from_ms or to_ms.",
-        ));
-    }
-    if from_ms > to_ms {
-        return Err(Problem::bad_request("from_ms must not be after to_ms."));
-    }
     let found = site.model.prices(from_ms, to_ms).await?;
     let period = |(period, found): (
         &market::time::DeliveryPeriod,

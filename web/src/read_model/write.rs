@@ -7,7 +7,7 @@ use market::reading::Quality;
 use sqlx::{Sqlite, Transaction};
 
 use crate::read_model::projection::{BlockRows, ClearingRow, SettlementRow};
-use crate::read_model::{ReadModel, StoreError, column};
+use crate::read_model::{QueryError, ReadModel, StoreError, column};
 
 type Tx<'a> = Transaction<'a, Sqlite>;
 
@@ -18,34 +18,37 @@ impl ReadModel {
     /// Writes everything that a block adds, and the state after it if one is given to keep.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; nothing of the block is written then.
+    /// [`StoreError`]; nothing of the block is written then.
     pub(crate) async fn write(
         &self,
         rows: &BlockRows,
         snapshot: Option<&State>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let height = column(rows.committed.block.header.height, "a height")?;
-        write_block(&mut tx, height, rows).await?;
-        for clearing in &rows.clearings {
-            write_clearing(&mut tx, height, clearing).await?;
-        }
-        write_trades(&mut tx, height, rows).await?;
-        write_answers(&mut tx, height, rows).await?;
-        write_origins(&mut tx, rows).await?;
-        write_readings(&mut tx, height, rows).await?;
-        for settlement in &rows.settlements {
-            write_settlement(&mut tx, height, settlement).await?;
-        }
-        write_postings(&mut tx, height, rows).await?;
-        if let Some(state) = snapshot {
-            write_snapshot(&mut tx, height, state).await?;
-        }
-        Ok(tx.commit().await?)
+        self.asked(async {
+            let mut tx = self.pool.begin().await?;
+            let height = column(rows.committed.block.header.height, "a height")?;
+            write_block(&mut tx, height, rows).await?;
+            for clearing in &rows.clearings {
+                write_clearing(&mut tx, height, clearing).await?;
+            }
+            write_trades(&mut tx, height, rows).await?;
+            write_answers(&mut tx, height, rows).await?;
+            write_origins(&mut tx, rows).await?;
+            write_readings(&mut tx, height, rows).await?;
+            for settlement in &rows.settlements {
+                write_settlement(&mut tx, height, settlement).await?;
+            }
+            write_postings(&mut tx, height, rows).await?;
+            if let Some(state) = snapshot {
+                write_snapshot(&mut tx, height, state).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 }
 
-async fn write_block(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_block(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     let (block, certificate) = (&rows.committed.block, &rows.committed.certificate);
     sqlx::query(
         "INSERT INTO blocks (height, time_ms, hash, round, transactions_count, results_count, \
@@ -69,7 +72,7 @@ async fn write_block(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(
     Ok(())
 }
 
-async fn write_clearing(tx: &mut Tx<'_>, height: i64, row: &ClearingRow) -> Result<(), StoreError> {
+async fn write_clearing(tx: &mut Tx<'_>, height: i64, row: &ClearingRow) -> Result<(), QueryError> {
     let period = row.summary.period.start().as_millis();
     let gate = i64::from(row.summary.gate.0);
     sqlx::query(
@@ -108,7 +111,7 @@ async fn write_clearing(tx: &mut Tx<'_>, height: i64, row: &ClearingRow) -> Resu
     Ok(())
 }
 
-async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for (index, trade) in &rows.trades {
         sqlx::query(
             "INSERT INTO trades (height, result_index, period_start_ms, gate, seller, buyer, \
@@ -134,7 +137,7 @@ async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<
     Ok(())
 }
 
-async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for (index, answer) in &rows.answers {
         let limit = match answer.reason {
             market::answer::Reason::LimitNotReached { limit } => Some(limit.micros_per_kwh()),
@@ -163,7 +166,7 @@ async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result
     Ok(())
 }
 
-async fn write_origins(tx: &mut Tx<'_>, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_origins(tx: &mut Tx<'_>, rows: &BlockRows) -> Result<(), QueryError> {
     for ((period, party), origin) in &rows.origins {
         sqlx::query(
             "INSERT INTO declared_origins (period_start_ms, party, origin) VALUES ($1, $2, $3) \
@@ -178,7 +181,7 @@ async fn write_origins(tx: &mut Tx<'_>, rows: &BlockRows) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn write_readings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_readings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for reading in &rows.readings {
         sqlx::query(
             "INSERT INTO readings (period_start_ms, party, height, sequence, imported_wh, \
@@ -204,7 +207,7 @@ async fn write_settlement(
     tx: &mut Tx<'_>,
     height: i64,
     row: &SettlementRow,
-) -> Result<(), StoreError> {
+) -> Result<(), QueryError> {
     let (party, settlement) = (row.settled.party, row.settled.settlement);
     sqlx::query(
         "INSERT INTO settlements (period_start_ms, party, height, result_index, imported_wh, \
@@ -252,7 +255,7 @@ async fn write_settlement(
     Ok(())
 }
 
-async fn write_postings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_postings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for (index, posting) in &rows.postings {
         sqlx::query(
             "INSERT INTO postings (number, height, result_index, period_start_ms, debit, credit, \
@@ -276,7 +279,7 @@ async fn write_postings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Resul
     Ok(())
 }
 
-async fn write_snapshot(tx: &mut Tx<'_>, height: i64, state: &State) -> Result<(), StoreError> {
+async fn write_snapshot(tx: &mut Tx<'_>, height: i64, state: &State) -> Result<(), QueryError> {
     sqlx::query(
         "INSERT INTO snapshots (height, state) VALUES ($1, $2) \
          ON CONFLICT (height) DO UPDATE SET state = excluded.state",
@@ -295,12 +298,12 @@ async fn write_snapshot(tx: &mut Tx<'_>, height: i64, state: &State) -> Result<(
     Ok(())
 }
 
-fn bytes(value: &impl borsh::BorshSerialize) -> Result<Vec<u8>, StoreError> {
-    borsh::to_vec(value).map_err(|_| StoreError::Range("an encoded value"))
+fn bytes(value: &impl borsh::BorshSerialize) -> Result<Vec<u8>, QueryError> {
+    borsh::to_vec(value).map_err(|_| QueryError::Range("an encoded value"))
 }
 
-fn length(value: usize) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::Range("a length"))
+fn length(value: usize) -> Result<i64, QueryError> {
+    i64::try_from(value).map_err(|_| QueryError::Range("a length"))
 }
 
 pub(crate) fn side_word(side: Side) -> &'static str {

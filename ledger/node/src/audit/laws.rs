@@ -172,8 +172,8 @@ impl<'a> Ledger<'a> {
                     self.orders.insert(id, order);
                 }
                 Transaction::Reading(envelope) => {
-                    audit.readings_count += 1;
                     let reading = envelope.unverified();
+                    audit.readings.push(reading.clone());
                     let figures = (reading.sequence, reading.imported, reading.exported);
                     self.readings.insert((reading.period, reading.party), figures);
                 }
@@ -246,13 +246,6 @@ impl<'a> Ledger<'a> {
             self.breaks("every_committed_order_is_answered", words);
         }
         let mut net: i128 = 0;
-        for ((_, party), (_, imported, exported)) in
-            self.readings.iter().map(|((period, party), figures)| ((period, *party), *figures))
-        {
-            let sums = audit.metered.entry(party).or_default();
-            sums.0 = sums.0.plus(imported).unwrap_or(sums.0);
-            sums.1 = sums.1.plus(exported).unwrap_or(sums.1);
-        }
         let tariffs = &self.genesis.rules.tariffs;
         let mut saved = Money::ZERO;
         for settlement in self.settled.values() {

@@ -234,14 +234,16 @@ pub async fn run(
 
 async fn decide(
     config: ConsensusConfig,
-    application: impl Application,
+    mut application: impl Application,
     shutdown: CancellationToken,
     status: watch::Sender<ConsensusStatus>,
 ) -> Result<(), ConsensusError> {
     let engine_config = EngineConfig::of(&config)?;
     let allowed = engine_config.peers()?;
     let key = config.signing_key.public();
-    let guard = Guard::open(&config.data_dir, config.chain, key)?;
+    let wal = config.data_dir.join("wal").join("consensus.wal");
+    let may_have_signed = may_have_signed(&mut application, &wal).await?;
+    let guard = Guard::open(&config.data_dir, config.chain, key, may_have_signed)?;
     let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard);
     let refusal = signer.refusal();
 
@@ -249,7 +251,6 @@ async fn decide(
     let identity = identity(&config, voter, &signer).await?;
     let verifier = ChainVerifier::new(config.chain);
     let start_failed = |error| ConsensusError::EngineStart(format!("{error:#}"));
-    let wal = config.data_dir.join("wal").join("consensus.wal");
     let (channels, mut handle) = EngineBuilder::new(Chain, engine_config)
         .with_default_wal(WalContext::new(wal.clone(), Borsh))
         .with_default_network(NetworkContext::new(identity, Borsh))
@@ -277,6 +278,19 @@ async fn decide(
     };
     stop(handle, &wal).await;
     result
+}
+
+/// The height up to which this validator may have signed, by what its ledger and the engine's log
+/// hold; `None` if both are new.
+async fn may_have_signed(
+    application: &mut impl Application,
+    wal: &Path,
+) -> Result<Option<u64>, Fatal> {
+    let next = application.tip().saturating_add(1);
+    let has_log = wal.metadata().is_ok_and(|log| log.len() > 0);
+    // What it voted for is stored before it votes.
+    let is_new = next == 1 && !has_log && application.undecided(next).await?.is_empty();
+    Ok((!is_new).then_some(next))
 }
 
 async fn identity(

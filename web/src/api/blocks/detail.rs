@@ -11,7 +11,7 @@ use ledger::validators::ValidatorSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::input::Named;
+use crate::api::input::{Named, WHOLE, no_such_block};
 use crate::api::problem::Problem;
 use crate::api::receipts::{names_a_party, receipt_path};
 use crate::site::Site;
@@ -132,9 +132,10 @@ pub(crate) struct BlockSignature {
 )]
 pub(crate) async fn block(
     State(site): State<Arc<Site>>,
-    Named(height): Named<u64>,
+    Named(path): Named,
 ) -> Result<Json<BlockDetail>, Problem> {
-    let none = || Problem::not_found("No block of this height has been verified here (yet).");
+    let height = path.required("height", WHOLE)?;
+    let none = || no_such_block(&site, height);
     let found = site.model.block_with_results(height).await?;
     let (CommittedBlock { block, certificate }, results) = found.ok_or_else(none)?;
     let state = site.live.tip().state;

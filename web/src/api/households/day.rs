@@ -101,10 +101,10 @@ pub(crate) struct PeriodOfDay {
 )]
 pub(crate) async fn day(
     State(site): State<Arc<Site>>,
-    Named(party): Named<String>,
+    Named(path): Named,
     Asked(asked): Asked<OnDate>,
 ) -> Result<Json<HouseholdDay>, Problem> {
-    let (party, member) = household(&site, &party)?;
+    let (party, member) = household(&site, &path)?;
     let day = asked.day(&site)?;
     let settled = site.model.settled_periods(&party, &day).await?;
     let prices = site.model.prices(day.start.as_millis(), day.end.as_millis()).await?;

@@ -51,10 +51,10 @@ pub(crate) struct AnsweredOrder {
 )]
 pub(crate) async fn orders(
     State(site): State<Arc<Site>>,
-    Named(party): Named<String>,
+    Named(path): Named,
     Asked(asked): Asked<OnDate>,
 ) -> Result<Json<Vec<AnsweredOrder>>, Problem> {
-    let (party, _) = household(&site, &party)?;
+    let (party, _) = household(&site, &path)?;
     let day = asked.day(&site)?;
     let answers = site.model.answers_to(&party, &day).await?;
     let shown = |(answer, height): (market::answer::Answer, u64)| AnsweredOrder {

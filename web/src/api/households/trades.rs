@@ -70,10 +70,10 @@ enum TradeState {
 )]
 pub(crate) async fn trades(
     State(site): State<Arc<Site>>,
-    Named(party): Named<String>,
+    Named(path): Named,
     Asked(asked): Asked<OnDate>,
 ) -> Result<Json<Vec<HouseholdTrade>>, Problem> {
-    let (party, _) = household(&site, &party)?;
+    let (party, _) = household(&site, &path)?;
     let day = asked.day(&site)?;
     let trades = site.model.trades_of(&party, &day).await?;
     let state = site.live.tip().state;

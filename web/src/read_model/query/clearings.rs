@@ -13,7 +13,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::read_model::write::side_word;
-use crate::read_model::{ReadModel, StoreError, count, energy, gate, money, price, price_if_any};
+use crate::read_model::{
+    QueryError, ReadModel, StoreError, count, energy, gate, money, price, price_if_any,
+};
 
 /// What a gate decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +75,12 @@ macro_rules! clearings {
 impl ReadModel {
     /// The last cleared gate.
     pub(crate) async fn latest_clearing(&self) -> Result<Option<Clearing>, StoreError> {
-        let query = clearings!("ORDER BY height DESC, period_start_ms DESC LIMIT 1");
-        let row = sqlx::query(query).fetch_optional(&self.pool).await?;
-        row.map(|row| self.clearing(&row)).transpose()
+        self.asked(async {
+            let query = clearings!("ORDER BY height DESC, period_start_ms DESC LIMIT 1");
+            let row = sqlx::query(query).fetch_optional(&self.pool).await?;
+            row.map(|row| self.clearing(&row)).transpose()
+        })
+        .await
     }
 
     /// The last cleared gate of the delivery period that starts at an instant.
@@ -83,9 +88,12 @@ impl ReadModel {
         &self,
         period_start_ms: i64,
     ) -> Result<Option<Clearing>, StoreError> {
-        let query = clearings!("WHERE period_start_ms = $1 ORDER BY gate DESC LIMIT 1");
-        let row = sqlx::query(query).bind(period_start_ms).fetch_optional(&self.pool).await?;
-        row.map(|row| self.clearing(&row)).transpose()
+        self.asked(async {
+            let query = clearings!("WHERE period_start_ms = $1 ORDER BY gate DESC LIMIT 1");
+            let row = sqlx::query(query).bind(period_start_ms).fetch_optional(&self.pool).await?;
+            row.map(|row| self.clearing(&row)).transpose()
+        })
+        .await
     }
 
     /// The cleared delivery periods that start in `[from_ms, to_ms)`.
@@ -94,16 +102,19 @@ impl ReadModel {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<BTreeMap<DeliveryPeriod, PeriodPrice>, StoreError> {
-        let query = clearings!(
-            "WHERE period_start_ms >= $1 AND period_start_ms < $2 ORDER BY period_start_ms, gate"
-        );
-        let rows = sqlx::query(query).bind(from_ms).bind(to_ms).fetch_all(&self.pool).await?;
-        let mut prices: BTreeMap<DeliveryPeriod, PeriodPrice> = BTreeMap::new();
-        for row in &rows {
-            let clearing = self.clearing(row)?;
-            prices.entry(clearing.period).or_default().add(&clearing)?;
-        }
-        Ok(prices)
+        self.asked(async {
+            let query = clearings!(
+                "WHERE period_start_ms >= $1 AND period_start_ms < $2 ORDER BY period_start_ms, gate"
+            );
+            let rows = sqlx::query(query).bind(from_ms).bind(to_ms).fetch_all(&self.pool).await?;
+            let mut prices: BTreeMap<DeliveryPeriod, PeriodPrice> = BTreeMap::new();
+            for row in &rows {
+                let clearing = self.clearing(row)?;
+                prices.entry(clearing.period).or_default().add(&clearing)?;
+            }
+            Ok(prices)
+        })
+        .await
     }
 
     /// The steps of demand (falling limits) or supply (rising limits) of a gate.
@@ -112,19 +123,24 @@ impl ReadModel {
         clearing: &Clearing,
         side: Side,
     ) -> Result<Vec<(Price, Energy)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT limit_price, energy_wh FROM clearing_steps \
-             WHERE period_start_ms = $1 AND gate = $2 AND side = $3 ORDER BY place",
-        )
-        .bind(clearing.period.start().as_millis())
-        .bind(i64::from(clearing.gate.0))
-        .bind(side_word(side))
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| Ok((price(row, "limit_price")?, energy(row, "energy_wh")?))).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT limit_price, energy_wh FROM clearing_steps \
+                 WHERE period_start_ms = $1 AND gate = $2 AND side = $3 ORDER BY place",
+            )
+            .bind(clearing.period.start().as_millis())
+            .bind(i64::from(clearing.gate.0))
+            .bind(side_word(side))
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter()
+                .map(|row| Ok((price(row, "limit_price")?, energy(row, "energy_wh")?)))
+                .collect()
+        })
+        .await
     }
 
-    fn clearing(&self, row: &SqliteRow) -> Result<Clearing, StoreError> {
+    fn clearing(&self, row: &SqliteRow) -> Result<Clearing, QueryError> {
         Ok(Clearing {
             period: self.period(row)?,
             gate: gate(row)?,

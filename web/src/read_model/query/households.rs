@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use crate::local_time::LocalDay;
 use crate::read_model::write::account_word;
 use crate::read_model::{
-    ReadModel, StoreError, count, damaged, energy, gate, money, origin_if_any, parsed, price,
-    price_if_any,
+    QueryError, ReadModel, StoreError, count, damaged, energy, gate, money, origin_if_any, parsed,
+    price, price_if_any,
 };
 
 /// A party's settlement of a delivery period.
@@ -68,27 +68,30 @@ impl ReadModel {
         party: &PartyId,
         day: &LocalDay,
     ) -> Result<Vec<SettledPeriod>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start_ms, imported_wh, exported_wh, quality, sold_wh, bought_wh, \
-             surplus_wh, missing_wh, extra_wh, not_taken_wh, trade_income, trade_cost, \
-             supplier_income, supplier_cost, net, net_grid_only FROM settlements \
-             WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
-             ORDER BY period_start_ms",
-        )
-        .bind(party.to_string())
-        .bind(day.start.as_millis())
-        .bind(day.end.as_millis())
-        .fetch_all(&self.pool)
-        .await?;
-        let read = |row: &SqliteRow| {
-            Ok(SettledPeriod {
-                period: self.period(row)?,
-                settlement: settlement(row)?,
-                net: money(row, "net")?,
-                net_grid_only: money(row, "net_grid_only")?,
-            })
-        };
-        rows.iter().map(read).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT period_start_ms, imported_wh, exported_wh, quality, sold_wh, bought_wh, \
+                 surplus_wh, missing_wh, extra_wh, not_taken_wh, trade_income, trade_cost, \
+                 supplier_income, supplier_cost, net, net_grid_only FROM settlements \
+                 WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
+                 ORDER BY period_start_ms",
+            )
+            .bind(party.to_string())
+            .bind(day.start.as_millis())
+            .bind(day.end.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
+            let read = |row: &SqliteRow| {
+                Ok(SettledPeriod {
+                    period: self.period(row)?,
+                    settlement: settlement(row)?,
+                    net: money(row, "net")?,
+                    net_grid_only: money(row, "net_grid_only")?,
+                })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
     }
 
     /// A party's trades for delivery on a local day, in order.
@@ -97,21 +100,24 @@ impl ReadModel {
         party: &PartyId,
         day: &LocalDay,
     ) -> Result<Vec<OwnTrade>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start_ms, seller, buyer, energy_wh, seller_price, buyer_price, \
-             seller_amount, buyer_amount, charge, origin, height, result_index, \
-             CASE WHEN EXISTS (SELECT 1 FROM settlements s \
-             WHERE s.party = $1 AND s.period_start_ms = trades.period_start_ms) \
-             THEN 1 ELSE 0 END AS settled FROM trades \
-             WHERE (seller = $1 OR buyer = $1) AND period_start_ms >= $2 AND period_start_ms < $3 \
-             ORDER BY period_start_ms, height, result_index",
-        )
-        .bind(party.to_string())
-        .bind(day.start.as_millis())
-        .bind(day.end.as_millis())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| self.own_trade(row, party)).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT period_start_ms, seller, buyer, energy_wh, seller_price, buyer_price, \
+                 seller_amount, buyer_amount, charge, origin, height, result_index, \
+                 CASE WHEN EXISTS (SELECT 1 FROM settlements s \
+                 WHERE s.party = $1 AND s.period_start_ms = trades.period_start_ms) \
+                 THEN 1 ELSE 0 END AS settled FROM trades \
+                 WHERE (seller = $1 OR buyer = $1) AND period_start_ms >= $2 AND period_start_ms < $3 \
+                 ORDER BY period_start_ms, height, result_index",
+            )
+            .bind(party.to_string())
+            .bind(day.start.as_millis())
+            .bind(day.end.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| self.own_trade(row, party)).collect()
+        })
+        .await
     }
 
     /// The answers to a party's orders for delivery on a local day, each with its height.
@@ -120,43 +126,52 @@ impl ReadModel {
         party: &PartyId,
         day: &LocalDay,
     ) -> Result<Vec<(Answer, u64)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start_ms, order_id, party, side, gate, ordered_wh, filled_wh, price, \
-             reason, reason_limit, height FROM answers \
-             WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
-             ORDER BY period_start_ms, gate, side",
-        )
-        .bind(party.to_string())
-        .bind(day.start.as_millis())
-        .bind(day.end.as_millis())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| Ok((self.answer(row)?, count(row, "height")?))).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT period_start_ms, order_id, party, side, gate, ordered_wh, filled_wh, price, \
+                 reason, reason_limit, height FROM answers \
+                 WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
+                 ORDER BY period_start_ms, gate, side",
+            )
+            .bind(party.to_string())
+            .bind(day.start.as_millis())
+            .bind(day.end.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| Ok((self.answer(row)?, count(row, "height")?))).collect()
+        })
+        .await
     }
 
     /// What a party has received minus what it has paid, over all time.
     pub(crate) async fn balance(&self, party: &PartyId) -> Result<Money, StoreError> {
-        let row = sqlx::query(
-            "SELECT \
-             CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE credit = $1), 0) AS BIGINT) \
-             AS credits, \
-             CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE debit = $1), 0) AS BIGINT) \
-             AS debits",
-        )
-        .bind(account_word(&Account::Party(*party)))
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(money(&row, "credits")?.minus(money(&row, "debits")?)?)
+        self.asked(async {
+            let row = sqlx::query(
+                "SELECT \
+                 CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE credit = $1), 0) AS BIGINT) \
+                 AS credits, \
+                 CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE debit = $1), 0) AS BIGINT) \
+                 AS debits",
+            )
+            .bind(account_word(&Account::Party(*party)))
+            .fetch_one(&self.pool)
+            .await?;
+            Ok(money(&row, "credits")?.minus(money(&row, "debits")?)?)
+        })
+        .await
     }
 
     /// Who has ever offered energy from a battery.
     pub(crate) async fn battery_owners(&self) -> Result<BTreeSet<PartyId>, StoreError> {
-        let query = "SELECT DISTINCT party FROM declared_origins WHERE origin = 'battery'";
-        let rows = sqlx::query(query).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| parsed(row, "party")).collect()
+        self.asked(async {
+            let query = "SELECT DISTINCT party FROM declared_origins WHERE origin = 'battery'";
+            let rows = sqlx::query(query).fetch_all(&self.pool).await?;
+            rows.iter().map(|row| parsed(row, "party")).collect()
+        })
+        .await
     }
 
-    fn own_trade(&self, row: &SqliteRow, party: &PartyId) -> Result<OwnTrade, StoreError> {
+    fn own_trade(&self, row: &SqliteRow, party: &PartyId) -> Result<OwnTrade, QueryError> {
         let (seller, buyer): (PartyId, PartyId) = (parsed(row, "seller")?, parsed(row, "buyer")?);
         let (side, price_column, amount_column, counterparty) = if seller == *party {
             (Side::Sell, "seller_price", "seller_amount", buyer)
@@ -179,7 +194,7 @@ impl ReadModel {
         })
     }
 
-    fn answer(&self, row: &SqliteRow) -> Result<Answer, StoreError> {
+    fn answer(&self, row: &SqliteRow) -> Result<Answer, QueryError> {
         Ok(Answer {
             order: parsed::<OrderId>(row, "order_id")?,
             party: parsed(row, "party")?,
@@ -195,7 +210,7 @@ impl ReadModel {
 }
 
 /// The settlement in a row that has all of its columns.
-pub(crate) fn settlement(row: &SqliteRow) -> Result<PartySettlement, StoreError> {
+pub(crate) fn settlement(row: &SqliteRow) -> Result<PartySettlement, QueryError> {
     let word: String = row.try_get("quality")?;
     let quality = match word.as_str() {
         "ok" => Quality::Ok,
@@ -223,7 +238,7 @@ pub(crate) fn settlement(row: &SqliteRow) -> Result<PartySettlement, StoreError>
     })
 }
 
-fn side(row: &SqliteRow) -> Result<Side, StoreError> {
+fn side(row: &SqliteRow) -> Result<Side, QueryError> {
     let word: String = row.try_get("side")?;
     match word.as_str() {
         "buy" => Ok(Side::Buy),
@@ -232,7 +247,7 @@ fn side(row: &SqliteRow) -> Result<Side, StoreError> {
     }
 }
 
-fn reason(row: &SqliteRow) -> Result<Reason, StoreError> {
+fn reason(row: &SqliteRow) -> Result<Reason, QueryError> {
     let word: String = row.try_get("reason")?;
     match (word.as_str(), price_if_any(row, "reason_limit")?) {
         ("filled", _) => Ok(Reason::Filled),
