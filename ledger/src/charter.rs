@@ -6,6 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use market::hash::Digest;
 use market::member::Membership;
 use market::rules::MarketRules;
+use market::schedule::Schedule;
 use market::zone::ZoneTree;
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +30,7 @@ struct Shared {
 #[derive(Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 struct Articles {
     rules: MarketRules,
-    zones: ZoneTree,
+    zones: Schedule<ZoneTree>,
     validators: ValidatorSet,
     members: Membership,
 }
@@ -38,7 +39,7 @@ impl Charter {
     pub(crate) fn at_genesis(genesis: &Genesis) -> Self {
         Self::of(Articles {
             rules: genesis.rules.clone(),
-            zones: genesis.zones.clone(),
+            zones: Schedule::always(genesis.zones.clone()),
             validators: genesis.validators.clone(),
             members: genesis.members.clone(),
         })
@@ -52,7 +53,7 @@ impl Charter {
         &self.shared.articles.rules
     }
 
-    pub(crate) fn zones(&self) -> &ZoneTree {
+    pub(crate) fn zones(&self) -> &Schedule<ZoneTree> {
         &self.shared.articles.zones
     }
 

@@ -4,43 +4,16 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::Overflow;
 use market::hash::Digest;
-use market::member::PartyId;
 use market::money::Money;
 use market::time::DeliveryPeriod;
 
 use crate::leaves::Leaves;
 
 /// Whose money it is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum Account {
-    /// A party's.
-    Party(PartyId) = 1,
-    /// The supplier's, who delivers and takes what neighbours did not trade.
-    Supplier = 2,
-    /// The grid operator's, who gets the wheeling charges.
-    GridOperator = 3,
-    /// The community's: congestion rent and rounding.
-    Community = 4,
-}
+pub use market::settlement::Holder as Account;
 
 /// Why money moves.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum Cause {
-    /// A buyer pays a seller for a trade.
-    Trade = 1,
-    /// A party pays the supplier for energy it did not buy from, or deliver to, neighbours.
-    Shortfall = 2,
-    /// The supplier pays a party for energy that neighbours did not buy, or take.
-    Surplus = 3,
-}
+pub use market::settlement::Cause;
 
 /// One movement of money. Once in a block it never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -2,19 +2,22 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::admission::{
-    AdmissionContext, Rejection, admit_order, admit_reading, check_order, check_reading,
+    AdmissionContext, Rejection, admit_curve, admit_order, admit_reading, check_curve, check_order,
+    check_reading,
 };
-use market::book::PeriodBook;
+use market::book::{BookKey, PeriodBook};
 use market::hash::Digest;
 use market::keys::ChainId;
-use market::member::{Membership, PartyId};
+use market::member::{Member, Membership, PartyId};
 use market::reading::Quality;
 use market::rules::MarketRules;
-use market::settlement::{Metered, PartySettlement, Settlement};
+use market::schedule::Schedule;
+use market::settlement::{Delivery, Metered, PartySettlement, Settlement, ZonePrices};
+use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
 use market::zone::ZoneTree;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::block::BlockHash;
@@ -51,6 +54,11 @@ pub struct State {
     pub(crate) trades: Leaves<6, DeliveryPeriod, Vec<Trade>>,
     pub(crate) readings: Leaves<7, DeliveryPeriod, BTreeMap<PartyId, RecordedReading>>,
     pub(crate) settled: Leaves<8, DeliveryPeriod, Settlement>,
+    pub(crate) prices: Leaves<9, DeliveryPeriod, ZonePrices>,
+    /// One entry for all of them.
+    pub(crate) curves: Leaves<10, (), StandingCurves>,
+    /// The periods whose gate after delivery has closed.
+    pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, ()>,
     pub(crate) accounts: Accounts,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]
@@ -71,6 +79,9 @@ impl State {
             trades: Leaves::default(),
             readings: Leaves::default(),
             settled: Leaves::default(),
+            prices: Leaves::default(),
+            curves: Leaves::default(),
+            closed_ex_post: Leaves::default(),
             accounts: Accounts::default(),
             tree: Arc::default(),
         }
@@ -101,8 +112,8 @@ impl State {
         self.charter.rules()
     }
 
-    /// The grid.
-    pub fn zones(&self) -> &ZoneTree {
+    /// The grid, with the charges and capacities of each time.
+    pub fn zones(&self) -> &Schedule<ZoneTree> {
         self.charter.zones()
     }
 
@@ -148,14 +159,35 @@ impl State {
             self.rules().gates.closes_at(*period, book.next_gate())
         };
         let gates = self.books.iter().filter_map(gate);
-        let unsettled = self.trades.keys().chain(self.readings.keys());
-        let unsettled = unsettled.filter(|period| !self.settled.contains_key(period));
+        let unsettled = self.delivered().filter(|period| !self.settled.contains_key(period));
         // What one block was too small for is due at once.
-        let settlement = |period: &DeliveryPeriod| match self.all_metered(*period) {
-            true => self.time,
-            false => self.rules().estimated_from(*period),
+        let settlement = |period: DeliveryPeriod| {
+            if let Some(gate) = self.open_ex_post(period) {
+                return gate.max(self.time);
+            }
+            match self.all_metered(period) {
+                true => self.time,
+                false => self.rules().estimated_from(period),
+            }
         };
         gates.chain(unsettled.map(settlement)).min()
+    }
+
+    /// The periods of which something is known that is to be settled.
+    pub(crate) fn delivered(&self) -> impl Iterator<Item = DeliveryPeriod> {
+        let known: BTreeSet<_> = self.trades.keys().chain(self.readings.keys()).copied().collect();
+        known.into_iter()
+    }
+
+    /// When the gate after delivery closes that has not closed for a period yet.
+    pub(crate) fn open_ex_post(&self, period: DeliveryPeriod) -> Option<Timestamp> {
+        let closes_at = self.rules().gates.ex_post_closes_at(period);
+        closes_at.filter(|_| !self.closed_ex_post.contains_key(&period))
+    }
+
+    /// What is in force of a party's standing curve for one side, or will be: its sequence.
+    pub fn curve_sequence(&self, key: BookKey) -> Option<u64> {
+        self.curves.get(&())?.sequence(key)
     }
 
     /// What admission needs, for a block at `block_time`.
@@ -185,6 +217,11 @@ impl State {
                 let known = self.reading(reading.period, &reading.party);
                 check_reading(reading, &context, known.map(|known| known.sequence)).map(drop)
             }
+            Transaction::Curve(envelope) => {
+                let curve = envelope.unverified();
+                let known = self.curve_sequence((curve.side, curve.party));
+                check_curve(curve, &context, known).map(drop)
+            }
         }
     }
 
@@ -204,6 +241,11 @@ impl State {
                 let known = self.reading(reading.period, &reading.party);
                 let known = known.map(|known| known.sequence);
                 admit_reading(envelope.clone(), &context, known).map(drop)
+            }
+            Transaction::Curve(envelope) => {
+                let curve = envelope.unverified();
+                let known = self.curve_sequence((curve.side, curve.party));
+                admit_curve(envelope.clone(), &context, known).map(drop)
             }
         }
     }
@@ -232,6 +274,9 @@ impl State {
             .chain(self.trades.hashes())
             .chain(self.readings.hashes())
             .chain(self.settled.hashes())
+            .chain(self.prices.hashes())
+            .chain(self.curves.hashes())
+            .chain(self.closed_ex_post.hashes())
     }
 
     /// How each party of a period came out so far.
@@ -243,10 +288,13 @@ impl State {
         self.settled.get(&period)?.parties.get(party)
     }
 
-    /// Each member's reading of a period, if it came.
-    pub(crate) fn metered(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Option<Metered>> {
-        let metered = |party| self.reading(period, party).map(|reading| reading.metered);
-        self.members().keys().map(|party| (*party, metered(party))).collect()
+    /// Where each member is connected, and its reading of a period, if it came.
+    pub(crate) fn deliveries(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Delivery> {
+        let metered = |party: &PartyId| self.reading(period, party).map(|reading| reading.metered);
+        let delivery = |(party, member): (&PartyId, &Member)| {
+            (*party, Delivery { zone: member.zone, metered: metered(party) })
+        };
+        self.members().iter().map(delivery).collect()
     }
 
     /// Whether every member's meter has spoken for a period.
