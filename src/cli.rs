@@ -30,8 +30,8 @@ const SERVICE_EXIT_CODES: &str = "Exit codes: 0 it was asked to end; 1 it ended 
     be started again as it is; 2 it cannot run before what it says is mended.";
 
 /// How a check ends.
-const VERIFY_EXIT_CODES: &str = "Exit codes: 0 proved; 1 a receipt that does not hold; 2 nothing to \
-    check: the file is no receipt, or a file cannot be read.";
+const VERIFY_EXIT_CODES: &str = "Exit codes: 0 proved; 1 a receipt that does not hold; 2 nothing \
+    to check: the file is no receipt, or a file cannot be read.";
 
 /// What the program can be.
 #[derive(Debug, Subcommand)]

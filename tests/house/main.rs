@@ -2,6 +2,8 @@
 
 mod arrows;
 mod lock;
+mod metering;
+mod mistakes;
 mod tidy;
 
 mod scenario;

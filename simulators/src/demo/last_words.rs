@@ -8,7 +8,7 @@ use std::path::Path;
 const TAIL_BYTES: u64 = 16 * 1024;
 
 /// The longest sentence that is passed on, in characters.
-const SENTENCE_MAX: usize = 400;
+const SENTENCE_MAX: usize = 1_000;
 
 /// What this program begins its last sentence with.
 const OWN_VOICE: &str = "hidamari: ";
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn whatever_a_log_holds_becomes_one_short_line() {
         let log = format!("hidamari: \u{1b}[31m{}\r\n", "x".repeat(100_000));
-        assert!(told(&log, 0, true).is_some_and(|words| words.chars().count() <= 401));
+        assert!(told(&log, 0, true).is_some_and(|words| words.chars().count() <= SENTENCE_MAX + 1));
         let long = "ä".repeat(TAIL_BYTES.try_into().expect("small"));
         assert!(told(&long, 0, true).is_some());
         let words = told("hidamari: \u{1b}[2J\u{7}gone\n", 0, true).expect("words");

@@ -269,6 +269,9 @@ fn multiaddr(address: SocketAddr) -> String {
 
 fn make_folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
     let folder = dir.join(name);
+    if folder.exists() && !folder.is_dir() {
+        return Err(DemoError::damaged(&folder, "it is no directory"));
+    }
     std::fs::create_dir_all(&folder).map_err(DemoError::file(&folder))?;
     Ok(folder)
 }
