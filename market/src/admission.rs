@@ -3,11 +3,15 @@
 //! Admission is pure. The node asks it twice: when a message arrives (to refuse nonsense early) and
 //! when a block is executed (where it decides). Cheap checks come before the signature.
 
+mod curve;
+
+pub use curve::{AdmittedCurve, admit_curve, check_curve};
+
 use crate::book::PeriodBook;
 use crate::energy::Energy;
 use crate::keys::{ChainId, SignatureError};
 use crate::member::{Member, Membership, MeteringPointId, PartyId};
-use crate::order::{MalformedOrder, Order, OrderId, Side};
+use crate::order::{MalformedOrder, Order, OrderId, Side, Step};
 use crate::price::Price;
 use crate::reading::{IntervalReading, Quality};
 use crate::rules::MarketRules;
@@ -117,6 +121,20 @@ pub enum Rejection {
     /// block for ever, so their number is bounded.
     #[error("sequence {0} is above {SEQUENCE_MAX}, the most that a period allows")]
     SequenceBeyondMax(u64),
+    /// An order for a community without a gate before delivery.
+    #[error("this community takes no orders: it clears after delivery only")]
+    NoGateBeforeDelivery,
+    /// A standing curve for a community that never clears after delivery.
+    #[error("this community takes no standing curves: it clears before delivery only")]
+    NoGateAfterDelivery,
+    /// A standing curve that was changed more often than once per delivery period.
+    #[error("sequence {given} is above {allowed}, more often than a curve may have changed by now")]
+    ChangedTooOften {
+        /// The curve's.
+        given: u64,
+        /// The highest one at this time.
+        allowed: u64,
+    },
     /// A reading of a period that is not over.
     #[error("the period ends at {0:?}, it cannot be metered yet")]
     BeforeDelivery(Timestamp),
@@ -158,6 +176,9 @@ impl Rejection {
             Self::BeyondMeteringPoint { .. } => "beyond_metering_point",
             Self::SequenceReplayed { .. } => "sequence_replayed",
             Self::SequenceBeyondMax(_) => "sequence_beyond_max",
+            Self::NoGateBeforeDelivery => "no_gate_before_delivery",
+            Self::NoGateAfterDelivery => "no_gate_after_delivery",
+            Self::ChangedTooOften { .. } => "changed_too_often",
             Self::BeforeDelivery(_) => "before_delivery",
             Self::BeforeGenesis(_) => "before_genesis",
             Self::AfterFinality(_) => "after_finality",
@@ -179,6 +200,8 @@ impl Rejection {
                 | Self::OffTick(_)
                 | Self::BeforeGenesis(_)
                 | Self::SequenceBeyondMax(_)
+                | Self::NoGateBeforeDelivery
+                | Self::NoGateAfterDelivery
                 | Self::MissingSent
                 | Self::BadSignature(_)
         )
@@ -215,7 +238,7 @@ pub fn check_order<'a>(
     order.check_form()?;
     check_sequence(order.sequence)?;
     context.check_gate(order.period)?;
-    context.check_limits(order)?;
+    context.check_limits(&order.steps)?;
     let key = (order.side, order.party);
     if let Some(known) = book.and_then(|book| book.sequence(key))
         && order.sequence <= known
@@ -303,13 +326,7 @@ impl<'a> AdmissionContext<'a> {
         metering_point: MeteringPointId,
         period: DeliveryPeriod,
     ) -> Result<&'a Member, Rejection> {
-        if community != self.chain {
-            return Err(Rejection::OtherCommunity(*community));
-        }
-        let member = self.membership.get(&party).ok_or(Rejection::UnknownParty(party))?;
-        if member.metering_point != metering_point {
-            return Err(Rejection::ForeignMeteringPoint(metering_point));
-        }
+        let member = self.party(community, party, metering_point)?;
         if period.length() != self.rules.period_length {
             return Err(Rejection::WrongPeriodLength(period.length().minutes()));
         }
@@ -319,7 +336,26 @@ impl<'a> AdmissionContext<'a> {
         Ok(member)
     }
 
+    fn party(
+        &self,
+        community: &ChainId,
+        party: PartyId,
+        metering_point: MeteringPointId,
+    ) -> Result<&'a Member, Rejection> {
+        if community != self.chain {
+            return Err(Rejection::OtherCommunity(*community));
+        }
+        let member = self.membership.get(&party).ok_or(Rejection::UnknownParty(party))?;
+        if member.metering_point != metering_point {
+            return Err(Rejection::ForeignMeteringPoint(metering_point));
+        }
+        Ok(member)
+    }
+
     fn check_gate(&self, period: DeliveryPeriod) -> Result<(), Rejection> {
+        if self.rules.gates.leads_ms().is_empty() {
+            return Err(Rejection::NoGateBeforeDelivery);
+        }
         let closes_at = self.rules.gates.last_closes_at(period);
         if self.block_time >= closes_at {
             return Err(Rejection::AfterGateClosure(closes_at));
@@ -331,9 +367,9 @@ impl<'a> AdmissionContext<'a> {
         Ok(())
     }
 
-    fn check_limits(&self, order: &Order) -> Result<(), Rejection> {
+    fn check_limits(&self, steps: &[Step]) -> Result<(), Rejection> {
         let (min, max) = (self.rules.price_min, self.rules.price_max);
-        for step in &order.steps {
+        for step in steps {
             if step.limit < min || step.limit > max {
                 return Err(Rejection::PriceOutOfRange { limit: step.limit, min, max });
             }

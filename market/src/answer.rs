@@ -107,13 +107,22 @@ impl Reason {
 impl Answer {
     /// The answer in one sentence. Prices are per kWh in the community's currency.
     pub fn sentence(&self, language: Language) -> String {
+        self.sentence_naming(language, |zone| zone.0.to_string())
+    }
+
+    /// The same, with zones under the names that people give them.
+    pub fn sentence_naming(
+        &self,
+        language: Language,
+        name: impl FnOnce(ZoneId) -> String,
+    ) -> String {
         match language {
-            Language::English => self.english(),
-            Language::Japanese => self.japanese(),
+            Language::English => self.english(name),
+            Language::Japanese => self.japanese(name),
         }
     }
 
-    fn english(&self) -> String {
+    fn english(&self, name: impl FnOnce(ZoneId) -> String) -> String {
         let (filled, ordered) = (self.filled, self.ordered);
         let price = self.price.map(|price| price.to_string()).unwrap_or_default();
         let (relation, other) = match self.side {
@@ -139,12 +148,12 @@ impl Answer {
             }
             Reason::EdgeFull { zone, limit } if self.filled.is_zero() => format!(
                 "Nothing traded at your limit {limit}: the line above zone {} was full.",
-                zone.0
+                name(zone)
             ),
             Reason::EdgeFull { zone, limit } => format!(
                 "{filled} of {ordered} traded at {price}; for the rest, at your limit {limit}, the \
                  line above zone {} was full.",
-                zone.0
+                name(zone)
             ),
             Reason::OwnOrderOpposite => {
                 "Left out: your own order stands on the other side.".to_owned()
@@ -180,7 +189,7 @@ impl Answer {
         }
     }
 
-    fn japanese(&self) -> String {
+    fn japanese(&self, name: impl FnOnce(ZoneId) -> String) -> String {
         let (filled, ordered) = (self.filled, self.ordered);
         let price = self.price.map(|price| price.to_string()).unwrap_or_default();
         let (relation, other) = match self.side {
@@ -203,11 +212,11 @@ impl Answer {
             }
             Reason::EdgeFull { zone, limit } if self.filled.is_zero() => format!(
                 "約定なし:ゾーン{}の上位の線路が満杯のため、指値{limit}では約定できませんでした。",
-                zone.0
+                name(zone)
             ),
             Reason::EdgeFull { zone, limit } => format!(
                 "{ordered}のうち{filled}が{price}で約定しました。残り(指値{limit})は、ゾーン{}の上位の線路が満杯でした。",
-                zone.0
+                name(zone)
             ),
             Reason::OwnOrderOpposite => "対象外:ご自身の反対注文があります。".to_owned(),
             Reason::Rationed if self.filled.is_zero() => {

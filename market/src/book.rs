@@ -1,5 +1,7 @@
 //! The order book of one delivery period, and the sealed book that a gate leaves.
 
+pub mod ex_post;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,13 +47,14 @@ pub struct BookedOrder {
     pub party: PartyId,
     /// Where the party sits.
     pub zone: ZoneId,
-    /// What was not filled at earlier gates, best limit first; never empty.
+    /// What was not filled at earlier gates, best limit first, no limit twice; never empty.
     pub steps: Vec<Step>,
     /// Whom and what it favours.
     pub preferences: Preferences,
 }
 
-/// A closed book: what one gate clears. Its one door is [`PeriodBook::seal`].
+/// A closed book: what one gate clears. Its doors are [`PeriodBook::seal`] before delivery and
+/// [`ex_post::seal_ex_post`] after it.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SealedBook {
     period: DeliveryPeriod,

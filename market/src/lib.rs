@@ -12,6 +12,7 @@
 //! | [`keys`], [`signed`] | keys, [`signed::Envelope`], [`signed::Signed`] | sign, verify |
 //! | [`member`] | who may trade, and within which limits | |
 //! | [`order`], [`reading`] | what a party says | |
+//! | [`standing`] | what a party says once for all periods | |
 //! | [`gate`] | when a book closes | |
 //! | [`zone`] | the grid as a tree | |
 //! | [`schedule`] | what holds from when on | |
@@ -53,6 +54,7 @@ pub mod rules;
 pub mod schedule;
 pub mod settlement;
 pub mod signed;
+pub mod standing;
 pub mod tariff;
 pub mod time;
 pub mod trade;

@@ -85,14 +85,38 @@ impl MarketRules {
                 finality_ms: self.finality_delay_ms,
             });
         }
-        let first_lead = self.gates.leads_ms().first().copied().unwrap_or_default();
-        if self.horizon_ms <= first_lead {
-            return Err(RulesError::HorizonBeforeGate {
-                horizon_ms: self.horizon_ms,
-                lead_ms: first_lead,
-            });
+        self.check_gates()?;
+        self.mechanism.values().try_for_each(|mechanism| self.check_mechanism(mechanism))
+    }
+
+    fn check_gates(&self) -> Result<(), RulesError> {
+        let (horizon_ms, settlement_ms) = (self.horizon_ms, self.settlement_delay_ms);
+        match self.gates.leads_ms().first() {
+            Some(first) if horizon_ms <= *first => {
+                return Err(RulesError::HorizonBeforeGate { horizon_ms, lead_ms: *first });
+            }
+            _ => {}
         }
-        Ok(())
+        match self.gates.ex_post_lag_ms() {
+            Some(lag_ms) if lag_ms > settlement_ms => {
+                Err(RulesError::SettledBeforeGate { settlement_ms, lag_ms })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a mechanism fits the other rules. Whether it fits the grid is for
+    /// [`MechanismKind::check_grid`].
+    fn check_mechanism(&self, mechanism: &MechanismKind) -> Result<(), RulesError> {
+        let MechanismKind::Sharing(rule) = mechanism else { return Ok(()) };
+        if rule.price.micros_per_kwh().unsigned_abs() > PRICE_MAGNITUDE_MAX {
+            return Err(RulesError::PriceTooLarge(rule.price));
+        }
+        if self.gates.leads_ms().is_empty() {
+            Ok(())
+        } else {
+            Err(RulesError::SharedBeforeDelivery)
+        }
     }
 
     fn check_tariffs(&self) -> Result<(), RulesError> {
@@ -153,6 +177,20 @@ pub enum RulesError {
         /// The first gate's lead.
         lead_ms: u64,
     },
+    /// A period would be settled before its gate after delivery closes.
+    #[error(
+        "settlement_delay ({settlement_ms} ms) must not be below the lag of the gate after \
+         delivery ({lag_ms} ms)"
+    )]
+    SettledBeforeGate {
+        /// The settlement delay.
+        settlement_ms: u64,
+        /// How long after delivery the gate closes.
+        lag_ms: u64,
+    },
+    /// A sharing key shares what was metered, and before delivery nothing is.
+    #[error("a sharing key needs readings: its community can have no gate before delivery")]
+    SharedBeforeDelivery,
 }
 
 /// From when on a scheduled value holds, in words.

@@ -10,12 +10,60 @@ use rayon::slice::ParallelSliceMut;
 use crate::Overflow;
 use crate::clearing::PARALLEL_FROM;
 use crate::grid::Way;
+use crate::order::Side;
+use crate::price::Price;
 
-/// So much net export more when the price passes `price`.
+/// Where a step stands in the merit order: twice its price in micro-units per kWh, and one more if
+/// it is a bid that stands back.
+///
+/// At one price offers come first: that they sell, and the bids stay, trades more, and is worth the
+/// same. So the optimum by rank is an optimum by price, and among those the one of largest volume,
+/// in whichever zones the orders stand; the price of a supporting rank supports it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Rank(i64);
+
+impl Rank {
+    /// The rank of an order's step.
+    ///
+    /// # Errors
+    /// [`Overflow`] if twice the limit leaves the range.
+    pub(super) fn of(side: Side, limit: Price) -> Result<Self, Overflow> {
+        let first = Self::first_at(limit.micros_per_kwh())?;
+        Ok(Self(first.0 | i64::from(side == Side::Buy)))
+    }
+
+    /// The rank of offers at a price in micro-units per kWh.
+    ///
+    /// # Errors
+    /// [`Overflow`] if twice the price leaves the range.
+    pub(super) fn first_at(price: i64) -> Result<Self, Overflow> {
+        price.checked_mul(2).map(Self).ok_or(Overflow::of("twice a price"))
+    }
+
+    /// The price, in micro-units per kWh.
+    pub(super) fn price(self) -> i64 {
+        self.0.div_euclid(2)
+    }
+
+    /// The side of the orders of this rank.
+    pub(super) fn side(self) -> Side {
+        if self.0 & 1 == 1 { Side::Buy } else { Side::Sell }
+    }
+
+    /// The same side at a price that is higher by `charge`, lower if that is negative.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the price leaves the range.
+    pub(super) fn plus(self, charge: i64) -> Result<Self, Overflow> {
+        let failed = Overflow::of("a price and a wheeling charge");
+        charge.checked_mul(2).and_then(|twice| self.0.checked_add(twice)).map(Self).ok_or(failed)
+    }
+}
+
+/// So much net export more when the price passes `rank`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Increment {
-    /// Micro-units per kWh.
-    pub(super) price: i64,
+    pub(super) rank: Rank,
     /// Wh; above zero.
     pub(super) energy: i64,
 }
@@ -25,7 +73,7 @@ pub(super) struct Increment {
 pub(super) struct Curve {
     /// Net export below all prices, in Wh: never above zero.
     start: i64,
-    /// By rising price: the net export once this price is passed, in `energy`.
+    /// By rising rank: the net export once this rank is passed, in `energy`.
     levels: Vec<Increment>,
 }
 
@@ -34,10 +82,10 @@ impl Curve {
     pub(super) fn new(demand: i64, mut increments: Vec<Increment>) -> Result<Self, Overflow> {
         let failed = Overflow::of("the energy of a zone");
         if increments.len() >= PARALLEL_FROM {
-            increments.par_sort_unstable_by_key(|increment| increment.price);
+            increments.par_sort_unstable_by_key(|increment| increment.rank);
         } else {
             // A stable sort finds and merges the sorted runs that the zones below deliver.
-            increments.sort_by_key(|increment| increment.price);
+            increments.sort_by_key(|increment| increment.rank);
         }
         let start = demand.checked_neg().ok_or(failed)?;
         let mut total = start;
@@ -45,9 +93,9 @@ impl Curve {
             total = total.checked_add(increment.energy).ok_or(failed)?;
             increment.energy = total;
         }
-        // Of equal prices the last total counts: keep each price once, with it.
+        // Of equal ranks the last total counts: keep each rank once, with it.
         increments.dedup_by(|next, kept| {
-            let equal = next.price == kept.price;
+            let equal = next.rank == kept.rank;
             if equal {
                 kept.energy = next.energy;
             }
@@ -68,24 +116,24 @@ impl Curve {
         self.levels.shrink_to_fit();
     }
 
-    /// Net export where the price is just below `price`.
-    pub(super) fn below(&self, price: i64) -> i64 {
-        self.after(self.levels.partition_point(|level| level.price < price))
+    /// Net export with everything before `rank`.
+    pub(super) fn below(&self, rank: Rank) -> i64 {
+        self.after(self.levels.partition_point(|level| level.rank < rank))
     }
 
-    /// Net export with everything that the price `price` reaches.
-    pub(super) fn through(&self, price: i64) -> i64 {
-        self.after(self.levels.partition_point(|level| level.price <= price))
+    /// Net export with everything up to `rank`.
+    pub(super) fn through(&self, rank: Rank) -> i64 {
+        self.after(self.levels.partition_point(|level| level.rank <= rank))
     }
 
-    /// The prices that support the net export `energy`: the last increment used, and the first not
+    /// The ranks that support the net export `energy`: the last increment used, and the first not
     /// used. A missing end is open: nothing is used, or nothing is left.
-    pub(super) fn interval(&self, energy: i64) -> (Option<i64>, Option<i64>) {
-        let price = |at: usize| self.levels.get(at).map(|level| level.price);
+    pub(super) fn interval(&self, energy: i64) -> (Option<Rank>, Option<Rank>) {
+        let rank = |at: usize| self.levels.get(at).map(|level| level.rank);
         let last = self.levels.partition_point(|level| level.energy < energy);
         let next = self.levels.partition_point(|level| level.energy <= energy);
-        let used = if energy > self.start { price(last) } else { None };
-        (used, price(next))
+        let used = if energy > self.start { rank(last) } else { None };
+        (used, rank(next))
     }
 
     /// Appends what the zone above sees of this curve across `way`, and returns the demand that it
@@ -98,13 +146,13 @@ impl Curve {
         for level in &self.levels {
             let imports = section(before, level.energy, lowest, 0);
             if imports > 0 {
-                let price = level.price.checked_sub(way.charge).ok_or(failed)?;
-                onto.push(Increment { price, energy: imports });
+                let rank = level.rank.plus(way.charge.saturating_neg())?;
+                onto.push(Increment { rank, energy: imports });
             }
             let exports = section(before, level.energy, 0, way.up);
             if exports > 0 {
-                let price = level.price.checked_add(way.charge).ok_or(failed)?;
-                onto.push(Increment { price, energy: exports });
+                let rank = level.rank.plus(way.charge)?;
+                onto.push(Increment { rank, energy: exports });
             }
             before = level.energy;
         }
@@ -122,19 +170,18 @@ fn section(from: i64, to: i64, low: i64, high: i64) -> i64 {
     to.min(high).saturating_sub(from.max(low))
 }
 
-/// What the zone above sees of a net export at the prices just below or at its own price `price`:
-/// what an importing zone still draws, or an exporting one sends, across `way`.
+/// What the zone above sees of a net export before or up to its own rank `rank`: what an importing
+/// zone still draws, or an exporting one sends, across `way`.
 pub(super) fn flow_at(
     way: &Way,
-    price: i64,
-    net_export: impl Fn(i64) -> i64,
+    rank: Rank,
+    net_export: impl Fn(Rank) -> i64,
 ) -> Result<i64, Overflow> {
-    let failed = Overflow::of("a price and a wheeling charge");
-    let exported = net_export(price.checked_sub(way.charge).ok_or(failed)?);
+    let exported = net_export(rank.plus(way.charge.saturating_neg())?);
     if exported > 0 {
         return Ok(exported.min(way.up));
     }
-    let imported = net_export(price.checked_add(way.charge).ok_or(failed)?);
+    let imported = net_export(rank.plus(way.charge)?);
     Ok(imported.min(0).max(way.down.saturating_neg()))
 }
 
@@ -146,25 +193,25 @@ mod tests {
 
     fn curve(demand: i64, steps: &[(i64, i64)]) -> Curve {
         let increments =
-            steps.iter().map(|(price, energy)| Increment { price: *price, energy: *energy });
+            steps.iter().map(|(rank, energy)| Increment { rank: Rank(*rank), energy: *energy });
         Curve::new(demand, increments.collect()).unwrap()
     }
 
     #[test]
     fn equal_prices_are_one_level() {
         let curve = curve(5, &[(10, 2), (7, 3), (10, 4)]);
-        assert_eq!((curve.below(7), curve.through(7)), (-5, -2));
-        assert_eq!((curve.below(10), curve.through(10)), (-2, 4));
+        assert_eq!((curve.below(Rank(7)), curve.through(Rank(7))), (-5, -2));
+        assert_eq!((curve.below(Rank(10)), curve.through(Rank(10))), (-2, 4));
         assert_eq!(curve.levels.len(), 2);
     }
 
     #[test]
     fn the_interval_is_open_where_nothing_is_used_or_left() {
         let curve = curve(5, &[(7, 5), (10, 4)]);
-        assert_eq!(curve.interval(-5), (None, Some(7)));
-        assert_eq!(curve.interval(-1), (Some(7), Some(7)));
-        assert_eq!(curve.interval(0), (Some(7), Some(10)));
-        assert_eq!(curve.interval(4), (Some(10), None));
+        assert_eq!(curve.interval(-5), (None, Some(Rank(7))));
+        assert_eq!(curve.interval(-1), (Some(Rank(7)), Some(Rank(7))));
+        assert_eq!(curve.interval(0), (Some(Rank(7)), Some(Rank(10))));
+        assert_eq!(curve.interval(4), (Some(Rank(10)), None));
     }
 
     #[test]
@@ -174,7 +221,7 @@ mod tests {
         let way = Way { parent: root, charge: 2, up: 3, down: 4 };
         let mut lifted = Vec::new();
         assert_eq!(curve.lift(&way, &mut lifted), Ok(4));
-        let seen: Vec<_> = lifted.iter().map(|step| (step.price, step.energy)).collect();
-        assert_eq!(seen, [(5, 4), (9, 1), (12, 2)]);
+        let seen: Vec<_> = lifted.iter().map(|step| (step.rank, step.energy)).collect();
+        assert_eq!(seen, [(Rank(3), 4), (Rank(11), 1), (Rank(14), 2)]);
     }
 }

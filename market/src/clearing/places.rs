@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use crate::book::{BookedOrder, SealedBook};
-use crate::clearing::curve::Increment;
+use crate::clearing::curve::{Increment, Rank};
 use crate::clearing::{ClearingError, PARALLEL_FROM};
 use crate::grid::{Grid, Node, PerZone};
+use crate::order::Side;
 
 /// An order's place: zone by zone, in each zone the bids before the offers, both as in the book.
 pub(super) type Place = u32;
@@ -61,8 +62,8 @@ impl Flat {
         Self { firsts, steps: Vec::with_capacity(count) }
     }
 
-    fn append(&mut self, curve: impl Iterator<Item = Increment>) -> Result<(), ClearingError> {
-        self.steps.extend(curve);
+    /// Ends the curve whose steps were pushed.
+    fn end_curve(&mut self) -> Result<(), ClearingError> {
         let end = u32::try_from(self.steps.len()).map_err(|_| ClearingError::TooLarge)?;
         self.firsts.push(end);
         Ok(())
@@ -115,11 +116,14 @@ impl<'a> Places<'a> {
         let count = book.bids().len().saturating_add(book.offers().len());
         u32::try_from(count).map_err(|_| ClearingError::TooLarge)?;
         let (root, alone) = (grid.root(), grid.len() == 1);
-        let gather = |orders| Gathered::of(orders, grid, alone);
+        let gather = |side, orders| Gathered::of(orders, side, grid, alone);
         let (bids, offers) = if count < PARALLEL_FROM {
-            (gather(book.bids())?, gather(book.offers())?)
+            (gather(Side::Buy, book.bids())?, gather(Side::Sell, book.offers())?)
         } else {
-            let (bids, offers) = rayon::join(|| gather(book.bids()), || gather(book.offers()));
+            let (bids, offers) = rayon::join(
+                || gather(Side::Buy, book.bids()),
+                || gather(Side::Sell, book.offers()),
+            );
             (bids?, offers?)
         };
         let wishes = Wishes { partners: bids.partners || offers.partners, origins: bids.origins };
@@ -209,7 +213,12 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn of(orders: &[BookedOrder], grid: &Grid, alone: bool) -> Result<Self, ClearingError> {
+    fn of(
+        orders: &[BookedOrder],
+        at: Side,
+        grid: &Grid,
+        alone: bool,
+    ) -> Result<Self, ClearingError> {
         let mut side = Self {
             nodes: Vec::with_capacity(if alone { 0 } else { orders.len() }),
             flat: Flat::with_capacity(orders.len()),
@@ -224,10 +233,11 @@ impl Gathered {
             }
             side.partners |= !order.preferences.partners.is_empty();
             side.origins |= order.preferences.origin.is_some();
-            side.flat.append(order.steps.iter().map(|step| Increment {
-                price: step.limit.micros_per_kwh(),
-                energy: step.energy.wh(),
-            }))?;
+            for step in &order.steps {
+                let rank = Rank::of(at, step.limit)?;
+                side.flat.steps.push(Increment { rank, energy: step.energy.wh() });
+            }
+            side.flat.end_curve()?;
         }
         Ok(side)
     }
@@ -277,7 +287,7 @@ fn scatter<'s>(
         }
     }
     let (zones, step_count) = part(grid, &mut cursors)?;
-    let none = Increment { price: 0, energy: 0 };
+    let none = Increment { rank: Rank::default(), energy: 0 };
     let mut flat = Flat {
         firsts: vec![step_count; nodes.len().saturating_add(1)],
         steps: vec![none; index(step_count)],

@@ -8,6 +8,7 @@ use crate::answer::{Answer, Reason};
 use crate::book::{BookedOrder, SealedBook};
 use crate::clearing::allocation::{Match, allocate};
 use crate::clearing::places::{Places, index};
+use crate::clearing::zonal::Fill;
 use crate::clearing::{ClearingError, ClearingResult, Deal, EdgeResult, ZoneResult, outcome};
 use crate::energy::Energy;
 use crate::grid::{Grid, PerZone};
@@ -117,10 +118,10 @@ impl<'a> Market<'a> {
         seller_price: Price,
     ) -> Result<Vec<Deal>, ClearingError> {
         let places = Places::of(self.book, &self.grid)?;
-        let mut fills = vec![0; places.len()];
+        let mut fills = vec![Fill::default(); places.len()];
         for (number, energy) in (0_u32..).zip(bids.iter().chain(offers)) {
             if let Some(fill) = fills.get_mut(index(places.place(number))) {
-                *fill = *energy;
+                fill.energy = *energy;
             }
         }
         let matches = allocate(self.book, &places, &self.grid, &fills)?;

@@ -11,7 +11,7 @@
 use rayon::prelude::*;
 
 use crate::Overflow;
-use crate::clearing::curve::{Curve, Increment, flow_at};
+use crate::clearing::curve::{Curve, Increment, Rank, flow_at};
 use crate::clearing::places::{Place, Places, index};
 use crate::clearing::ration::{Claim, ration, zone_lot};
 use crate::clearing::{ClearingError, PARALLEL_FROM, Terms};
@@ -53,6 +53,7 @@ pub(super) fn solve(
     salt: &Digest,
 ) -> Result<Solution, ClearingError> {
     let curves = curves(places, grid)?;
+    let mut ranks = grid.table(Rank::default());
     let mut solution = Solution {
         prices: grid.table(0),
         flows: grid.table(0),
@@ -61,11 +62,13 @@ pub(super) fn solve(
     };
     for layer in grid.layers() {
         for node in &layer {
-            solution.prices[*node] = price(*node, &curves[*node], &solution, grid, terms)?;
+            let curve = &curves[*node];
+            ranks[*node] = rank(*node, curve, solution.flows[*node], &ranks, grid, terms)?;
+            solution.prices[*node] = ranks[*node].price();
         }
         let fill_one = |node: &Node| {
             let margin = Margin { node: *node, places, grid, curves: &curves, salt };
-            margin.fill(solution.prices[*node], solution.flows[*node])
+            margin.fill(ranks[*node], solution.flows[*node])
         };
         let filled = each(&layer, places, fill_one)?;
         for zone in filled {
@@ -128,46 +131,45 @@ fn curve(
 /// The price of a zone whose net export is known: by the k-rule within the prices that its own
 /// curve supports, moved as little as the edge above demands. The price above, less or plus the
 /// charge, binds from the side to which the edge has room, and from both while something flows.
-fn price(
+fn rank(
     node: Node,
     curve: &Curve,
-    solution: &Solution,
+    flow: i64,
+    ranks: &PerZone<Rank>,
     grid: &Grid,
     terms: &Terms<'_>,
-) -> Result<i64, Overflow> {
-    let failed = Overflow::of("a price and a wheeling charge");
+) -> Result<Rank, Overflow> {
     let way = grid.way(node);
-    let flow = solution.flows[node];
-    let above = way.map(|way| solution.prices[way.parent]);
+    let above = way.map(|way| ranks[way.parent]);
     let own = match curve.interval(flow) {
         (Some(low), Some(high)) => inside(low, high, terms)?,
         (Some(end), None) | (None, Some(end)) => end,
         (None, None) => above.unwrap_or_default(),
     };
     let (Some(Way { charge, up, down, .. }), Some(above)) = (way, above) else { return Ok(own) };
-    let exporting = above.checked_sub(charge).ok_or(failed)?;
-    let importing = above.checked_add(charge).ok_or(failed)?;
-    let mut price = own;
+    let exporting = above.plus(charge.saturating_neg())?;
+    let importing = above.plus(charge)?;
+    let mut rank = own;
     if flow < up {
-        price = price.max(exporting);
+        rank = rank.max(exporting);
     }
     if flow > 0 {
-        price = price.min(exporting);
+        rank = rank.min(exporting);
     }
     if flow > down.saturating_neg() {
-        price = price.min(importing);
+        rank = rank.min(importing);
     }
     if flow < 0 {
-        price = price.max(importing);
+        rank = rank.max(importing);
     }
-    Ok(price)
+    Ok(rank)
 }
 
 /// The k-rule; a lower end that is no whole number of ticks is not undercut.
-fn inside(low: i64, high: i64, terms: &Terms<'_>) -> Result<i64, Overflow> {
-    let (low, high) = (Price::from_micros_per_kwh(low), Price::from_micros_per_kwh(high));
-    let price = low.between(high, terms.k_millionths, terms.tick)?;
-    Ok(price.max(low).micros_per_kwh())
+fn inside(low: Rank, high: Rank, terms: &Terms<'_>) -> Result<Rank, Overflow> {
+    let [from, to] = [low, high].map(|end| Price::from_micros_per_kwh(end.price()));
+    let price = from.between(to, terms.k_millionths, terms.tick)?;
+    Ok(Rank::first_at(price.micros_per_kwh())?.clamp(low, high))
 }
 
 /// A zone whose orders are to be filled.
@@ -211,7 +213,7 @@ impl ZoneFills {
                 left = left.saturating_sub(step.energy);
                 partly
             });
-            fill.next = next.map(|step| step.price);
+            fill.next = next.map(|step| step.rank.price());
         }
     }
 }
@@ -225,7 +227,7 @@ enum Claimant {
     Child(u32, Node),
 }
 
-/// All who stand exactly at the margin on one side.
+/// All who stand exactly at the margin.
 #[derive(Default)]
 struct Tied {
     claims: Vec<Claim<Claimant>>,
@@ -242,9 +244,9 @@ impl Tied {
 }
 
 impl Margin<'_> {
-    /// Fills everything better than the price, and shares out what the net export leaves at it:
-    /// offers first as far as they go, because that trades more, then bids stand back.
-    fn fill(&self, price: i64, net_export: i64) -> Result<ZoneFills, ClearingError> {
+    /// Fills everything better than the rank, and shares out what the net export leaves at it: what
+    /// offers sell, or what bids still buy.
+    fn fill(&self, rank: Rank, net_export: i64) -> Result<ZoneFills, ClearingError> {
         let failed = Overflow::of("the energy at the margin");
         let own = self.places.zone(self.node);
         let first = index(own.bids.start);
@@ -254,67 +256,65 @@ impl Margin<'_> {
             flows: Vec::new(),
             value: 0,
         };
-        let (mut bids, mut offers) = (Tied::default(), Tied::default());
-        let bought = self.take_better(Side::Buy, price, &mut zone, &mut bids)?;
-        let sold = self.take_better(Side::Sell, price, &mut zone, &mut offers)?;
-        let wanted = bought.checked_add(bids.energy).ok_or(failed)?;
-        let mut below = sold.checked_sub(wanted).ok_or(failed)?;
+        let mut tied = Tied::default();
+        let bought = self.take_better(Side::Buy, rank, &mut zone, &mut tied)?;
+        let buys = rank.side() == Side::Buy;
+        let wanted = if buys { tied.energy } else { 0 };
+        let sold = self.take_better(Side::Sell, rank, &mut zone, &mut tied)?;
+        let bought = bought.checked_add(wanted).ok_or(failed)?;
+        let mut below = sold.checked_sub(bought).ok_or(failed)?;
         for (at, child) in (0_u32..).zip(self.grid.children(self.node)) {
             let Some(way) = self.grid.way(child) else { continue };
             let curve = &self.curves[child];
-            let from = flow_at(&way, price, |price| curve.below(price))?;
-            let to = flow_at(&way, price, |price| curve.through(price))?;
+            let from = flow_at(&way, rank, |rank| curve.below(rank))?;
+            let to = flow_at(&way, rank, |rank| curve.through(rank))?;
             below = below.checked_add(from).ok_or(failed)?;
-            zone.flows.push((child, from));
-            let exports = to.max(0).saturating_sub(from.max(0));
-            let imports = to.min(0).saturating_sub(from.min(0));
-            if exports > 0 {
-                offers.push(Claimant::Child(at, child), exports)?;
-            }
-            if imports > 0 {
-                bids.push(Claimant::Child(at, child), imports)?;
+            let more = to.checked_sub(from).ok_or(failed)?;
+            zone.flows.push((child, if buys { to } else { from }));
+            if more > 0 {
+                tied.push(Claimant::Child(at, child), more)?;
             }
         }
         let used = net_export.checked_sub(below).ok_or(failed)?;
-        let selling = used.min(offers.energy);
-        let standing_back = used.checked_sub(selling).ok_or(failed)?;
-        let buying = bids.energy.checked_sub(standing_back).ok_or(failed)?;
-        let sold_at_price = self.share(&offers, selling, &mut zone, |share, _| share)?;
-        let bought_at_price =
-            self.share(&bids, buying, &mut zone, |share, claim| claim.saturating_sub(share))?;
-        zone.value = zone.value.saturating_add(worth(price, bought_at_price));
-        zone.value = zone.value.saturating_sub(worth(price, sold_at_price));
+        let price = rank.price();
+        if buys {
+            let buying = tied.energy.checked_sub(used).ok_or(failed)?;
+            let bought_at_price = self.share(&tied, buying, &mut zone, i64::checked_sub)?;
+            zone.value = zone.value.saturating_add(worth(price, bought_at_price));
+        } else {
+            let sold_at_price = self.share(&tied, used, &mut zone, i64::checked_add)?;
+            zone.value = zone.value.saturating_sub(worth(price, sold_at_price));
+        }
         Ok(zone)
     }
 
-    /// Fills what is better than the price and notes the claims at it; returns the sum of the
+    /// Fills what is better than the rank and notes the claims at it; returns the sum of the
     /// former.
     fn take_better(
         &self,
         side: Side,
-        price: i64,
+        rank: Rank,
         zone: &mut ZoneFills,
         tied: &mut Tied,
     ) -> Result<i64, ClearingError> {
         let own = self.places.zone(self.node);
         let places = if side == Side::Buy { &own.bids } else { &own.offers };
-        let at_price = self.places.steps(places).iter().filter(|step| step.price == price);
-        tied.claims.reserve(at_price.count());
+        let at_margin = self.places.steps(places).iter().filter(|step| step.rank == rank);
+        tied.claims.reserve(at_margin.count());
         let (mut total, mut value) = (0_i64, 0_i128);
         for (place, curve) in self.places.curves(places) {
             let mut fill = Fill::default();
             for step in curve {
-                let better =
-                    if side == Side::Buy { step.price > price } else { step.price < price };
+                let better = if side == Side::Buy { step.rank > rank } else { step.rank < rank };
                 if better {
                     fill.energy = fill.energy.saturating_add(step.energy);
-                    value = value.saturating_add(worth(step.price, step.energy));
+                    value = value.saturating_add(worth(step.rank.price(), step.energy));
                     continue;
                 }
-                if step.price == price {
+                if step.rank == rank {
                     tied.push(Claimant::Order(place), step.energy)?;
                 }
-                fill.next = Some(step.price);
+                fill.next = Some(step.rank.price());
                 break;
             }
             zone.fills.push(fill);
@@ -328,13 +328,13 @@ impl Margin<'_> {
     }
 
     /// Shares `total` out among those at the margin. An order's share is its fill; a zone's share
-    /// changes its flow by `change(share, claim)`. Returns what the orders got.
+    /// changes its flow. Returns what the orders got.
     fn share(
         &self,
         tied: &Tied,
         total: i64,
         zone: &mut ZoneFills,
-        change: impl Fn(i64, i64) -> i64,
+        change: impl Fn(i64, i64) -> Option<i64>,
     ) -> Result<i64, ClearingError> {
         let mut to_orders = 0_i64;
         let shares = ration(&tied.claims, total, self.salt, |who| self.name(*who))?;
@@ -346,8 +346,7 @@ impl Margin<'_> {
                 }
                 Claimant::Child(at, _) => {
                     if let Some((_, flow)) = zone.flows.get_mut(index(at)) {
-                        let moved = change(share, claim.energy);
-                        *flow = flow.checked_add(moved).ok_or(Overflow::of("a flow"))?;
+                        *flow = change(*flow, share).ok_or(Overflow::of("a flow"))?;
                     }
                 }
             }

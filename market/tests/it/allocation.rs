@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use market::clearing::{ClearingResult, laws};
+use market::clearing::ClearingResult;
+use market::clearing::laws::BrokenLaw;
 use market::order::{Origin, Side};
 use proptest::prelude::*;
 
 use crate::bare::{
-    Bare, auction, bid, book, choosy_orders, cleared, filled, fills, flat, offer, order_id, party,
-    salt,
+    Bare, auction, bid, book, choosy_orders, cleared, filled, fills, flat, lawful, offer, order_id,
+    party, salt,
 };
 
 /// How much each pair of orders trades, by number.
@@ -164,6 +165,6 @@ fn a_book_forged_so_that_a_party_meets_itself_still_ends() {
     forged[at..at + 16].copy_from_slice(one.as_bytes());
     let forged = borsh::from_slice(&forged).unwrap();
     let result = auction(&forged, &flat(500_000, 1)).unwrap();
-    let judged = laws::check(&forged, &flat(500_000, 1), &result);
-    assert!(matches!(judged, Err(laws::BrokenLaw::WrongTrade { .. })), "{judged:?}");
+    let judged = lawful(&forged, &flat(500_000, 1), &result);
+    assert!(matches!(judged, Err(BrokenLaw::WrongTrade { .. })), "{judged:?}");
 }

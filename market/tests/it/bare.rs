@@ -1,10 +1,12 @@
 //! Orders as bare numbers, random ones among them, and the books they make.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use market::book::{BookedOrder, SealedBook, sealed_from_orders};
-use market::clearing::{ClearingError, ClearingResult, MechanismKind, Terms, clear, laws};
+use market::clearing::laws::{BrokenLaw, check};
+use market::clearing::{ClearingError, ClearingResult, MechanismKind, Terms, clear};
 use market::energy::Energy;
 use market::gate::GateSchedule;
 use market::hash::Digest;
@@ -13,13 +15,13 @@ use market::order::{OrderId, Origin, Preferences, Side, Step};
 use market::price::{Price, Tick};
 use market::rules::MarketRules;
 use market::schedule::Schedule;
-use market::tariff::Tariffs;
+use market::tariff::Tariff;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::zone::{ZoneId, ZoneTree};
 use proptest::prelude::*;
 
 /// An order without names: limits in micro-units per kWh with energies in Wh, best limit first.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Bare {
     pub(crate) side: Side,
     pub(crate) zone: ZoneId,
@@ -42,6 +44,14 @@ pub(crate) fn bid(steps: &[(i64, i64)]) -> Bare {
 
 pub(crate) fn offer(steps: &[(i64, i64)]) -> Bare {
     plain(Side::Sell, steps)
+}
+
+/// On one line, so that what a shrunken failure consists of is seen at a glance.
+impl fmt::Debug for Bare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { side, zone, party, steps, partners, origin } = self;
+        write!(f, "{side:?} in {} {steps:?} of {party:?} {partners:?} {origin:?}", zone.0)
+    }
 }
 
 impl Bare {
@@ -108,7 +118,9 @@ pub(crate) fn rules(k_millionths: u32, tick: u32) -> MarketRules {
         tick: Tick::from_micros_per_kwh(tick).expect("a tick"),
         price_min: price(-1_000_000),
         price_max: price(5_000_000),
-        tariffs: Tariffs { retail: price(320_000), feed_in: price(80_000) },
+        tariffs: Schedule::always(
+            Tariff::flat(price(320_000), price(80_000)).expect("a corridor"),
+        ),
         settlement_delay_ms: 3_600_000,
         finality_delay_ms: 86_400_000,
     }
@@ -132,14 +144,23 @@ pub(crate) fn auction(
     book: &SealedBook,
     terms: &Terms<'_>,
 ) -> Result<ClearingResult, ClearingError> {
-    clear(book, MechanismKind::ZonalAuction, terms)
+    clear(book, &MechanismKind::ZonalAuction, terms)
+}
+
+/// Whether a result keeps every law of the zonal auction.
+pub(crate) fn lawful(
+    book: &SealedBook,
+    terms: &Terms<'_>,
+    result: &ClearingResult,
+) -> Result<(), BrokenLaw> {
+    check(book, &MechanismKind::ZonalAuction, terms, result)
 }
 
 /// Clears in one zone with k = 1/2 and a tick of one micro-unit, and checks the laws.
 pub(crate) fn cleared(orders: &[Bare]) -> ClearingResult {
     let (book, terms) = (book(orders, salt(0)), flat(500_000, 1));
     let result = auction(&book, &terms).expect("small numbers");
-    laws::check(&book, &terms, &result).expect("every law holds");
+    lawful(&book, &terms, &result).expect("every law holds");
     result
 }
 

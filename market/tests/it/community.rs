@@ -70,9 +70,9 @@ impl Community {
     /// Clears a book by the community's rules, and checks the laws.
     pub(crate) fn clear(&self, book: &SealedBook) -> ClearingResult {
         let terms = self.rules.terms(&self.zones);
-        let mechanism = *self.rules.mechanism.during(book.period());
+        let mechanism = self.rules.mechanism.during(book.period());
         let result = clear(book, mechanism, &terms).expect("small numbers");
-        laws::check(book, &terms, &result).expect("every law holds");
+        laws::check(book, mechanism, &terms, &result).expect("every law holds");
         result
     }
 

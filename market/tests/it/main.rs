@@ -5,6 +5,7 @@ mod bare;
 mod community;
 mod lp;
 mod oracle;
+mod single;
 mod tree;
 
 mod admission;
@@ -12,6 +13,10 @@ mod allocation;
 mod amounts;
 mod any_order;
 mod gates;
+mod laws;
+mod laws_of_grids;
+mod mcafee;
+mod midpoint;
 mod optimum;
 mod periods;
 mod published;

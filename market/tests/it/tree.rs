@@ -1,15 +1,16 @@
 //! Random trees of zones with orders on them, and small trees drawn by hand.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use market::book::SealedBook;
-use market::clearing::{ClearingResult, laws};
+use market::clearing::ClearingResult;
 use market::energy::Energy;
 use market::price::Price;
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 use proptest::prelude::*;
 
-use crate::bare::{Bare, auction, book, orders, salt, terms};
+use crate::bare::{Bare, auction, book, lawful, orders, salt, terms};
 
 /// The way up from a zone: charge in micro-units per kWh, capacities up and down in Wh.
 #[derive(Debug, Clone, Copy)]
@@ -51,10 +52,19 @@ fn rooted(root: u16, branches: &[(u16, u16, Way)]) -> ZoneTree {
 }
 
 /// A grid and the orders on it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Market {
     pub(crate) zones: ZoneTree,
     pub(crate) orders: Vec<Bare>,
+}
+
+impl fmt::Debug for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (id, zone) in self.zones.iter() {
+            writeln!(f, "zone {}: {:?}", id.0, zone.edge)?;
+        }
+        self.orders.iter().enumerate().try_for_each(|(n, order)| writeln!(f, "{n}: {order:?}"))
+    }
 }
 
 impl Market {
@@ -75,7 +85,7 @@ impl Market {
     pub(crate) fn cleared_at(&self, k_millionths: u32) -> ClearingResult {
         let (book, terms) = (self.book(), terms(&self.zones, k_millionths, 1));
         let result = auction(&book, &terms).expect("small numbers");
-        laws::check(&book, &terms, &result).expect("every law holds");
+        lawful(&book, &terms, &result).expect("every law holds");
         result
     }
 }
