@@ -118,9 +118,7 @@ pub(crate) fn rules(k_millionths: u32, tick: u32) -> MarketRules {
         tick: Tick::from_micros_per_kwh(tick).expect("a tick"),
         price_min: price(-1_000_000),
         price_max: price(5_000_000),
-        tariffs: Schedule::always(
-            Tariff::flat(price(320_000), price(80_000)).expect("a corridor"),
-        ),
+        tariffs: Schedule::always(Tariff::flat(price(320_000), price(80_000)).expect("a corridor")),
         settlement_delay_ms: 3_600_000,
         finality_delay_ms: 86_400_000,
     }

@@ -14,11 +14,7 @@ pub(crate) fn largest_welfare(book: &SealedBook, zones: &ZoneTree) -> f64 {
 
 /// The largest `welfare x weight + volume` there is. Where the weight exceeds every volume, that is
 /// the largest volume (Wh) among the optima.
-pub(crate) fn largest_welfare_then_volume(
-    book: &SealedBook,
-    zones: &ZoneTree,
-    weight: i64,
-) -> f64 {
+pub(crate) fn largest_welfare_then_volume(book: &SealedBook, zones: &ZoneTree, weight: i64) -> f64 {
     solve(book, zones, weight, 1)
 }
 

@@ -31,10 +31,7 @@ fn welfare(book: &SealedBook, zones: &ZoneTree, result: &ClearingResult) -> i128
     welfare
 }
 
-fn orders<'a>(
-    book: &'a SealedBook,
-    result: &ClearingResult,
-) -> Vec<(Side, &'a BookedOrder, i64)> {
+fn orders<'a>(book: &'a SealedBook, result: &ClearingResult) -> Vec<(Side, &'a BookedOrder, i64)> {
     let fills: BTreeMap<OrderId, i64> = fills(result);
     let bids = book.bids().iter().map(|order| (Side::Buy, order, fills[&order.id]));
     let offers = book.offers().iter().map(|order| (Side::Sell, order, fills[&order.id]));

@@ -46,8 +46,7 @@ fn rooted(root: u16, branches: &[(u16, u16, Way)]) -> ZoneTree {
         };
         zone(*id, Some(edge))
     };
-    let zones: BTreeMap<_, _> =
-        branches.iter().map(branch).chain([zone(root, None)]).collect();
+    let zones: BTreeMap<_, _> = branches.iter().map(branch).chain([zone(root, None)]).collect();
     ZoneTree::new(zones).expect("a tree")
 }
 
@@ -157,17 +156,22 @@ fn placed(
     trees: impl Strategy<Value = (ZoneTree, Vec<ZoneId>)>,
     orders: impl Strategy<Value = Vec<Bare>>,
 ) -> impl Strategy<Value = Market> {
-    let place = (any::<prop::sample::Index>(), prop_oneof![3 => Just(None), 1 => (0..5_usize).prop_map(Some)]);
-    (trees, orders).prop_flat_map(move |((zones, ids), orders)| {
-        let places = prop::collection::vec(place.clone(), orders.len());
-        (Just(zones), Just(ids), Just(orders), places)
-    }).prop_map(|(zones, ids, mut orders, places)| {
-        for (order, (zone, party)) in orders.iter_mut().zip(places) {
-            order.zone = ids[zone.index(ids.len())];
-            order.party = party;
-        }
-        Market { zones, orders }
-    })
+    let place = (
+        any::<prop::sample::Index>(),
+        prop_oneof![3 => Just(None), 1 => (0..5_usize).prop_map(Some)],
+    );
+    (trees, orders)
+        .prop_flat_map(move |((zones, ids), orders)| {
+            let places = prop::collection::vec(place.clone(), orders.len());
+            (Just(zones), Just(ids), Just(orders), places)
+        })
+        .prop_map(|(zones, ids, mut orders, places)| {
+            for (order, (zone, party)) in orders.iter_mut().zip(places) {
+                order.zone = ids[zone.index(ids.len())];
+                order.party = party;
+            }
+            Market { zones, orders }
+        })
 }
 
 /// Up to 12 zones and 20 orders with up to 3 steps; limits in whole thousands around zero, so that
@@ -184,8 +188,9 @@ pub(crate) fn choosy_markets() -> impl Strategy<Value = Market> {
 /// Prices and charges to the micro-unit and energies to the watt-hour, up to household size: ties
 /// are rare, rounding is not.
 pub(crate) fn odd_markets() -> impl Strategy<Value = Market> {
-    let order = (any::<bool>(), -100_000..900_000_i64, 1..5_000_i64).prop_map(|(buys, limit, wh)| {
-        if buys { crate::bare::bid(&[(limit, wh)]) } else { crate::bare::offer(&[(limit, wh)]) }
-    });
+    let order =
+        (any::<bool>(), -100_000..900_000_i64, 1..5_000_i64).prop_map(|(buys, limit, wh)| {
+            if buys { crate::bare::bid(&[(limit, wh)]) } else { crate::bare::offer(&[(limit, wh)]) }
+        });
     placed(trees(4_000), prop::collection::vec(order, 0..24))
 }

@@ -9,8 +9,8 @@ use market::rules::PRICE_MAGNITUDE_MAX;
 use proptest::prelude::*;
 
 use crate::bare::{
-    Bare, auction, bid, book, cleared, filled, fills, flat, k_and_tick, offer, order_id,
-    orders, price, salt,
+    Bare, auction, bid, book, cleared, filled, fills, flat, k_and_tick, offer, order_id, orders,
+    price, salt,
 };
 use crate::oracle::{best_of_all_allocations, clear_naively};
 

@@ -155,7 +155,7 @@ pub enum BrokenLaw {
         /// As stated.
         flow: Energy,
     },
-    /// A trade's money, or that of all edges, does not add up (A3).
+    /// A trade's money does not add up, or is not what its way costs (A3).
     #[error("buyers pay {paid}, sellers get {received}, charges are {charge} and rent {rent}")]
     MoneyLost {
         /// By buyers.
@@ -165,6 +165,16 @@ pub enum BrokenLaw {
         /// The wheeling charges.
         charge: Money,
         /// The congestion rent.
+        rent: Money,
+    },
+    /// What an edge earns is not what the trades over it leave there.
+    #[error("zone {}: its edge states a charge of {charge} and a rent of {rent}", zone.0)]
+    WrongToll {
+        /// The zone below the edge.
+        zone: ZoneId,
+        /// The stated charge.
+        charge: Money,
+        /// The stated rent.
         rent: Money,
     },
     /// Not every order is answered exactly once.
@@ -280,8 +290,8 @@ pub fn check_zonal(
         Some(trade.buyer_price) == view.zones[bid.node].price
             && Some(trade.seller_price) == view.zones[offer.node].price
     };
-    let sums = trades::check(&grid, &view, result, &mut standings, &priced)?;
-    trades::check_tolls(sums, result)?;
+    trades::check(&grid, &view, result, &mut standings, &priced)?;
+    trades::check_tolls(&grid, &view, result)?;
     let price = |standing: &Standing<'_>| Ok(view.zones[standing.node].price);
     let holds = |answer: &Answer, _: &Standing<'_>, left| standing::holds(answer, &view, left);
     standing::check_answers(&standings, result, price, holds)?;

@@ -5,9 +5,10 @@ use crate::clearing::laws::grid::GridView;
 use crate::clearing::laws::standing::{Standing, Standings};
 use crate::clearing::{ClearingResult, EdgeResult};
 use crate::energy::Energy;
-use crate::grid::{Grid, PerZone};
+use crate::grid::{Grid, Node, PerZone};
 use crate::money::Money;
 use crate::order::Side;
+use crate::price::Price;
 use crate::trade::{Path, Trade};
 
 /// Whether a trade between this bid and this offer may have these prices.
@@ -49,11 +50,56 @@ pub(super) fn check(
     Ok(sums)
 }
 
-/// The charges and rents that the edges state are those of the trades.
-pub(super) fn check_tolls(mut sums: Sums, result: &ClearingResult) -> Result<(), BrokenLaw> {
-    sums.charge = Money::sum(result.edges.iter().map(|edge| edge.charge))?;
-    sums.rent = Money::sum(result.edges.iter().map(|edge| edge.rent))?;
-    sums.check()
+/// What trades and edges state as charge and rent. At each edge on its way the energy changes hands
+/// at the price of the one zone and again at that of the other: of what stays, as much as the
+/// wheeling charge comes to is charge, and the rest is rent. Where prices differ by the charge
+/// exactly, all of it is charge, however the amounts round.
+pub(super) fn check_tolls(
+    grid: &Grid,
+    view: &GridView,
+    result: &ClearingResult,
+) -> Result<(), BrokenLaw> {
+    let node = |zone| grid.node(zone).ok_or(BrokenLaw::OtherGrid);
+    let mut earned = grid.table((Money::ZERO, Money::ZERO));
+    for trade in &result.trades {
+        let mut charged = Money::ZERO;
+        let over = node(trade.path.over)?;
+        for (end, sells) in [(trade.path.from, true), (trade.path.to, false)] {
+            for (below, way) in grid.climb(node(end)?, over) {
+                let (here, above) = (price(view, below), price(view, way.parent));
+                let (from, to) = if sells { (here, above) } else { (above, here) };
+                let stays = to.amount_for(trade.energy)?.minus(from.amount_for(trade.energy)?)?;
+                let wheeling = Price::from_micros_per_kwh(way.charge);
+                let exact = from.micros_per_kwh().checked_add(way.charge);
+                let charge = if exact == Some(to.micros_per_kwh()) {
+                    stays
+                } else {
+                    wheeling.amount_for(trade.energy)?.min(stays)
+                };
+                charged = charged.plus(charge)?;
+                let (charges, rents) = &mut earned[below];
+                *charges = charges.plus(charge)?;
+                *rents = rents.plus(stays.minus(charge)?)?;
+            }
+        }
+        if trade.charge != charged {
+            let Sums { paid, received, charge, rent } = Sums::of(trade);
+            return Err(BrokenLaw::MoneyLost { paid, received, charge, rent });
+        }
+    }
+    for node in grid.nodes() {
+        if let Some(EdgeResult { zone, charge, rent, .. }) =
+            view.edges[node].filter(|edge| (edge.charge, edge.rent) != earned[node])
+        {
+            return Err(BrokenLaw::WrongToll { zone, charge, rent });
+        }
+    }
+    Ok(())
+}
+
+/// The price of a zone on the way of a trade, which has one.
+fn price(view: &GridView, node: Node) -> Price {
+    view.zones[node].price.unwrap_or_default()
 }
 
 /// Nothing is charged, and no edge earns anything.
