@@ -300,8 +300,8 @@ impl Following {
         let due = position.height.saturating_sub(self.kept_height) >= KEEP_EVERY;
         let mut totals = None;
         if concerns || due {
-            let tariffs = &self.follow.genesis.rules.tariffs;
-            match self.follow.outbox.keep_block(&effects, tariffs).await {
+            let rules = &self.follow.genesis.rules;
+            match self.follow.outbox.keep_block(&effects, rules).await {
                 Ok(kept) => totals = Some(kept).filter(|_| !effects.settled.is_empty()),
                 Err(error) => {
                     self.follower = before;
@@ -329,7 +329,7 @@ fn concerning(
     position: ChainPosition,
 ) -> (BlockEffects, Vec<Answer>) {
     let own = block.transactions.iter().filter_map(|transaction| {
-        let (key, author, sequence) = sequence_of(transaction);
+        let (key, author, sequence) = sequence_of(transaction)?;
         (author == party).then(|| OwnTransaction { hash: transaction.hash(), key, sequence })
     });
     let mut effects =
@@ -347,8 +347,12 @@ fn concerning(
                 answers.push(answer.clone());
             }
             ResultLeaf::Settled(settled) => effects.settled.push(*settled),
-            // A trade is told by its answer, a posting by its settlement.
-            ResultLeaf::Trade(_) | ResultLeaf::Posting(_) | ResultLeaf::Clearing(_) => {}
+            // A trade is told by its answer, a posting and a certificate by the settlement.
+            ResultLeaf::Trade(_)
+            | ResultLeaf::Posting(_)
+            | ResultLeaf::Clearing(_)
+            | ResultLeaf::CommunitySettled(_)
+            | ResultLeaf::Certificate(_) => {}
         }
     }
     (effects, answers)

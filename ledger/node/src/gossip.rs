@@ -93,7 +93,7 @@ impl Gossip {
 
     fn judge_transaction(&self, topic: Topic, payload: &[u8], from: &str) -> Verdict {
         let transaction = match (Transaction::from_bytes(payload), topic) {
-            (Ok(order @ Transaction::Order(_)), Topic::Orders) => order,
+            (Ok(order @ (Transaction::Order(_) | Transaction::Curve(_))), Topic::Orders) => order,
             (Ok(reading @ Transaction::Reading(_)), Topic::Readings) => reading,
             _ => {
                 tracing::warn!(

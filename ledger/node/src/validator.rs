@@ -210,7 +210,7 @@ impl Application for Validator {
             .map_err(|error| failed(error.into()))?;
         for cleared in &results.clearings {
             let (period, volume) = (cleared.result.period, cleared.result.volume);
-            let price = cleared.result.price.map(|price| price.to_string());
+            let price = cleared.summary.price.map(|price| price.to_string());
             tracing::info!(?period, %volume, price, "cleared");
         }
         self.state = Arc::new(state);

@@ -20,8 +20,9 @@ use market::order::{Order, Preferences, Side, Step};
 use market::price::{Price, Tick};
 use market::reading::{IntervalReading, Quality};
 use market::rules::MarketRules;
+use market::schedule::Schedule;
 use market::signed::Signed;
-use market::tariff::Tariffs;
+use market::tariff::Tariff;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 use std::collections::BTreeMap;
@@ -94,12 +95,14 @@ pub(crate) fn genesis() -> Genesis {
             period_length: PeriodLength::Minutes15,
             gates: GateSchedule::new(vec![7_200_000, 900_000]).expect("two gates"),
             horizon_ms: 86_400_000,
-            mechanism: MechanismKind::Auction,
+            mechanism: Schedule::always(MechanismKind::ZonalAuction),
             k_millionths: 500_000,
             tick: Tick::from_micros_per_kwh(100).expect("a tick"),
             price_min: price(-1_000_000),
             price_max: price(5_000_000),
-            tariffs: Tariffs { retail: price(320_000), feed_in: price(80_000) },
+            tariffs: Schedule::always(
+                Tariff::flat(price(320_000), price(80_000)).expect("a tariff"),
+            ),
             settlement_delay_ms: 3_600_000,
             finality_delay_ms: 86_400_000,
         },

@@ -60,7 +60,7 @@ fn readings_that_do_not_come_are_estimated_when_the_delay_ends_and_corrected_exa
     assert_eq!(late.results.settlements.len(), 1);
     let postings: Vec<_> =
         late.results.postings.iter().map(|p| (p.cause, p.amount.micros())).collect();
-    assert_eq!(postings, [(Cause::Shortfall, 32_000)]);
+    assert_eq!(postings, [(Cause::Supplied, 32_000)]);
     // A correction downwards turns the direction.
     let corrected = chain.block(minute(502), vec![reading(1, period, (0, 950), 2)]);
     let posting = corrected.results.postings[0];

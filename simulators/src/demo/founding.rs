@@ -16,7 +16,8 @@ use market::keys::SigningKey;
 use market::member::{Member, MeteringPointId, PartyId};
 use market::price::{Price, Tick};
 use market::rules::MarketRules;
-use market::tariff::Tariffs;
+use market::schedule::Schedule;
+use market::tariff::Tariff;
 use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 
@@ -152,20 +153,27 @@ fn rules(settlement_delay_ms: u64) -> Result<MarketRules, DemoError> {
         period_length: PeriodLength::Minutes15,
         gates: GateSchedule::new(vec![15 * minute_ms]).map_err(DemoError::founding)?,
         horizon_ms: 24 * 60 * minute_ms,
-        mechanism: MechanismKind::Auction,
+        mechanism: Schedule::always(MechanismKind::ZonalAuction),
         k_millionths: 500_000,
         tick: Tick::from_micros_per_kwh(100).ok_or_else(|| DemoError::founding("tick"))?,
         price_min: price(-1_000_000),
         price_max: price(5_000_000),
-        tariffs: Tariffs { retail: price(320_000), feed_in: price(80_000) },
+        tariffs: Schedule::always(
+            Tariff::flat(price(320_000), price(80_000)).map_err(DemoError::founding)?,
+        ),
         settlement_delay_ms: settlement_delay_ms.div_ceil(minute_ms) * minute_ms,
         finality_delay_ms: 7 * 24 * 60 * minute_ms,
     })
 }
 
 fn zones() -> Result<ZoneTree, DemoError> {
-    let edge =
-        Edge { parent: ZoneId(0), charge: Price::ZERO, capacity_up: None, capacity_down: None };
+    // A reduced local charge, and a line that a sunny noon can fill.
+    let edge = Edge {
+        parent: ZoneId(0),
+        charge: Price::from_micros_per_kwh(10_000),
+        capacity_up: Some(Energy::from_wh(5_000)),
+        capacity_down: Some(Energy::from_wh(10_000)),
+    };
     let street = Zone { label: "Street".to_owned(), edge: None };
     let feeder = |number| Zone { label: format!("Feeder {number}"), edge: Some(edge) };
     let mut zones = BTreeMap::from([(ZoneId(0), street)]);

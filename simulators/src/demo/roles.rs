@@ -6,6 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use ledger_node::config::{ConsensusSection, MeshSection, NodeConfig};
+use market::price::Price;
+use market::tariff::Rates;
+use market::time::DeliveryPeriod;
 use mesh::TransportKey;
 use mesh::key_file::{self, KeyFileError};
 use toml::{Table, Value};
@@ -251,14 +254,17 @@ struct OwnerLimits {
 /// Owners differ: some would rather sell at once, some hold out; some buy only when it is clearly
 /// cheaper. Floors lie 10 to 45 % above feed-in, caps 70 to 97 % of retail.
 fn owner_limits(founded: &Founded, index: usize) -> OwnerLimits {
-    let tariffs = founded.genesis.rules.tariffs;
-    let span = tariffs.retail.micros_per_kwh() - tariffs.feed_in.micros_per_kwh();
+    let rules = &founded.genesis.rules;
+    let first = DeliveryPeriod::containing(founded.genesis.starts_at, rules.period_length);
+    let none = Rates::flat(Price::ZERO, Price::ZERO);
+    let rates = first.map_or(none, |first| rules.rates(first));
+    let span = rates.retail.micros_per_kwh() - rates.feed_in.micros_per_kwh();
     let drawn = secret(founded.seed, Secret::PartyId, index + 10_000);
     let percent = |byte: u8, lo: i64, hi: i64| lo + i64::from(byte) * (hi - lo) / 255;
     let tick = i64::from(founded.genesis.rules.tick.micros_per_kwh());
     let at = |percent: i64| {
-        let micros = tariffs.feed_in.micros_per_kwh() + span * percent / 100;
-        market::price::Price::from_micros_per_kwh(micros / tick * tick).to_string()
+        let micros = rates.feed_in.micros_per_kwh() + span * percent / 100;
+        Price::from_micros_per_kwh(micros / tick * tick).to_string()
     };
     OwnerLimits { sell_floor: at(percent(drawn[0], 5, 40)), buy_cap: at(percent(drawn[1], 60, 96)) }
 }
