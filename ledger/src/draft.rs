@@ -128,8 +128,10 @@ impl Draft {
                 };
                 // What is first heard of after the gate comes too late for it.
                 let unknown = !self.state.delivered().any(|known| known == period);
-                if unknown && self.state.open_ex_post(period).is_some_and(|end| end <= self.time) {
-                    self.state.closed_ex_post.insert(period, ());
+                let over = self.state.open_ex_post(period).is_some_and(|end| end <= self.time);
+                let gate = self.state.rules().gates.ex_post_gate();
+                if let Some(gate) = gate.filter(|_| unknown && over) {
+                    self.state.closed_ex_post.insert(period, gate);
                 }
                 let recorded = RecordedReading { metered, sequence: reading.sequence };
                 let readings = self.state.readings.get_or_insert_with(period, BTreeMap::new);
@@ -234,7 +236,7 @@ impl Draft {
             let members = charter.members();
             let sealed = seal_ex_post(period, gate, members, &curves, &residuals, corridor, salt)?;
             self.clear(&charter, sealed)?;
-            self.state.closed_ex_post.insert(period, ());
+            self.state.closed_ex_post.insert(period, gate);
         }
         Ok(())
     }

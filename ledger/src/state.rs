@@ -6,6 +6,7 @@ use market::admission::{
     check_reading,
 };
 use market::book::{BookKey, PeriodBook};
+use market::gate::GateIndex;
 use market::hash::Digest;
 use market::keys::ChainId;
 use market::member::{Member, Membership, PartyId};
@@ -58,7 +59,7 @@ pub struct State {
     /// One entry for all of them.
     pub(crate) curves: Leaves<10, (), StandingCurves>,
     /// The periods whose gate after delivery has closed.
-    pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, ()>,
+    pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, GateIndex>,
     pub(crate) accounts: Accounts,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]

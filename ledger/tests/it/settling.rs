@@ -16,6 +16,7 @@ fn a_period_is_settled_in_the_block_that_brings_the_last_reading() {
     assert!(chain.blocks[4].results.settlements.is_empty(), "two of four readings are in");
     let results = &chain.blocks[5].results;
     assert_eq!(results.settlements.len(), PARTIES);
+    eprintln!("{:#?} {:?}", results.communities, chain.blocks.iter().flat_map(|b| b.results.clearings.iter().map(|c| c.summary.clone())).collect::<Vec<_>>());
     // 600 Wh and 300 Wh, both at 0.3: the bid was left over each time.
     let trades: Vec<_> = results.postings.iter().filter(|p| p.cause == Cause::Trade).collect();
     let amounts: Vec<_> = trades.iter().map(|posting| posting.amount.micros()).collect();
