@@ -10,6 +10,7 @@ mod tree;
 
 mod admission;
 mod allocation;
+mod allocation_on_trees;
 mod amounts;
 mod any_order;
 mod ex_post;
