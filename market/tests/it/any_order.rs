@@ -1,12 +1,14 @@
-//! The same messages in any order, repeated, leave the same book and the same clearing.
+//! A5. The same messages in any order, repeated, leave the same book and the same clearing; so do the
+//! same bare orders in any order, and any number of threads.
 
-use market::book::PeriodBook;
-use market::order::{Order, Side};
+use market::book::{PeriodBook, sealed_from_orders};
+use market::order::{Order, Origin, Side};
 use market::signed::Envelope;
 use proptest::prelude::*;
 
-use crate::bare::{period, salt};
+use crate::bare::{Bare, auction, bid, booked, offer, period, salt, terms};
 use crate::community::Community;
+use crate::tree::{Market, choosy_markets, free, narrow};
 
 const PARTIES: usize = 4;
 
@@ -60,7 +62,7 @@ proptest! {
             (Just(histories), Just(places).prop_shuffle())
         }),
     ) {
-        let community = Community::of(PARTIES);
+        let community = Community::on_two_feeders(PARTIES);
         let messages = messages(&community, &histories);
         let in_order = deliver(&community, &messages);
         let doubled = deliver(&community, shuffled.iter().map(|at| &messages[*at]));
@@ -71,6 +73,77 @@ proptest! {
         };
         prop_assert_eq!(clear(&in_order), clear(&doubled));
     }
+
+    #[test]
+    fn any_permutation_of_bare_orders_gives_the_same_clearing(
+        (market, places) in choosy_markets().prop_flat_map(|market| {
+            let places: Vec<usize> = (0..market.orders.len()).collect();
+            (Just(market), Just(places).prop_shuffle())
+        }),
+    ) {
+        let of = |side, places: &[usize]| {
+            let orders = places.iter().map(|n| (*n, &market.orders[*n]));
+            let of_side = orders.filter(|(_, order)| order.side == side);
+            of_side.map(|(n, order)| booked(n, order)).collect()
+        };
+        let (bids, offers) = (of(Side::Buy, &places), of(Side::Sell, &places));
+        let shuffled = sealed_from_orders(period(), bids, offers, salt(0)).unwrap();
+        prop_assert_eq!(&shuffled, &market.book());
+        let result = auction(&shuffled, &terms(&market.zones, 500_000, 1)).unwrap();
+        prop_assert_eq!(borsh::to_vec(&result).unwrap(), borsh::to_vec(&market.cleared()).unwrap());
+    }
+}
+
+/// Large enough for every part of the clearing to go parallel, in one zone and on a tree: with
+/// curves, ties, wishes and edges that bind.
+#[test]
+fn one_thread_and_two_threads_clear_alike() {
+    let one_zone = large_market(1, 36_000);
+    let tree = large_market(40, 36_000);
+    for market in [one_zone, tree] {
+        let clear = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| market.cleared())
+        };
+        let (alone, together) = (clear(1), clear(2));
+        assert!(alone.trades.len() > 16_384 && alone.answers.len() > 2 * 16_384, "it is large");
+        assert!(alone == together);
+        let filled = alone.answers.iter().filter(|answer| answer.filled.is_positive()).count();
+        assert!(alone.trades.len() <= filled + 2 * alone.zones.len());
+    }
+}
+
+/// A market drawn from a fixed seed: zones three deep, prices on few levels.
+fn large_market(zones: u16, orders: usize) -> Market {
+    let mut state = 7_u64;
+    let mut draw = |below: i64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from(state >> 33).expect("31 bits") % below
+    };
+    let branches: Vec<_> = (1..zones)
+        .map(|zone| {
+            let way = match draw(3) {
+                0 => free(draw(3) * 1_000),
+                _ => narrow(draw(20) * 1_000, draw(200_000)),
+            };
+            (zone, zone / 6, way)
+        })
+        .collect();
+    let orders = (0..orders).map(|n| {
+        let (limit, wh) = (draw(40) * 5_000, draw(2_000) + 1);
+        let order = if n % 2 == 0 {
+            bid(&[(limit + 30_000, wh), (limit + 10_000, wh)])
+        } else {
+            offer(&[(limit - 30_000, wh), (limit - 10_000, wh)])
+        };
+        let zone = u16::try_from(draw(i64::from(zones))).expect("a small number");
+        let origin = [None, Some(Origin::Solar), Some(Origin::Battery)];
+        let origin = origin[usize::try_from(draw(3)).expect("a small number")];
+        let partners = if draw(10) == 0 { vec![n ^ 1, n ^ 5] } else { Vec::new() };
+        Bare { origin, partners, ..order.at(zone) }
+    });
+    Market::new(&branches, orders.collect())
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Several gates: what the first leaves stays for the second, and nothing is filled twice.
+//! L3. Several gates: what the first leaves stays for the second, and nothing is filled twice.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +96,7 @@ proptest! {
         before in prop::collection::vec(said(), 0..16),
         between in prop::collection::vec(said(), 0..16),
     ) {
-        let community = Community::of(PARTIES);
+        let community = Community::on_two_feeders(PARTIES);
         let (mut book, mut tally) = (PeriodBook::default(), Tally::default());
         for gate in [&before, &between] {
             gate.iter().for_each(|said| tally.speak(&community, &mut book, said));

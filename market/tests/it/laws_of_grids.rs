@@ -236,3 +236,22 @@ fn a_full_edge_that_is_not_full_is_noticed() {
         assert_eq!(broken, BrokenLaw::WrongAnswer(order_id(0)), "zone {zone}");
     }
 }
+
+#[test]
+fn a_share_that_is_not_pro_rata_above_other_zones_is_noticed() {
+    let market = Market::new(
+        &[(1, 0, free(0))],
+        vec![bid(&[(20, 45)]), offer(&[(10, 30)]), offer(&[(10, 30)]), offer(&[(10, 30)]).at(1)],
+    );
+    let shift = |wh: i64| {
+        let mut result = market.cleared();
+        for (n, wh) in [(1, wh), (2, -wh)] {
+            let answer = result.answers.iter_mut().find(|answer| answer.order == order_id(n));
+            add(&mut answer.unwrap().filled, wh);
+        }
+        lawful(&market.book(), &terms(&market.zones, 500_000, 1), &result)
+    };
+    for wh in [2, -2, 10] {
+        assert!(matches!(shift(wh), Err(BrokenLaw::NotProRata { .. })), "{wh}: {:?}", shift(wh));
+    }
+}

@@ -6,6 +6,7 @@ use market::clearing::ClearingResult;
 use market::price::Price;
 
 use crate::bare::{self, Bare, auction, bid, book, cleared, filled, flat, offer, order_id, salt};
+use crate::tree::{Market, free, zone_price};
 
 const CENT: i64 = 10_000;
 
@@ -164,5 +165,47 @@ fn table_d_siblings_every_branch_of_a_crossing() {
     let no_seller = [bid(&[(10 * CENT, 1_000)])];
     for nothing in [&failure[..], &no_buyer, &no_seller] {
         assert_eq!(bare::price(&cleared(nothing)), None, "no trade is no price, never zero");
+    }
+}
+
+/// Table F: gridsingularity/gsy-e `wiki/docs/grid-fee-accounting.md`: a path fee of 0.04, here two
+/// edges of 0.02; an offer at 0.10 and a bid at 0.30. Its pay-as-offer is our k = 0, its pay-as-bid
+/// our k = 1. (Its percentage fees are not ours: a charge is per kWh.)
+#[test]
+fn table_f_gsy_e_grid_fee_accounting() {
+    let market = Market::new(
+        &[(1, 0, free(20_000)), (2, 0, free(20_000))],
+        vec![offer(&[(100_000, 1_000)]).at(1), bid(&[(300_000, 1_000)]).at(2)],
+    );
+    for (k, paid, received, root) in [
+        (0, 140_000, 100_000, 120_000),
+        (500_000, 220_000, 180_000, 200_000),
+        (1_000_000, 300_000, 260_000, 280_000),
+    ] {
+        let result = market.cleared_at(k);
+        assert_eq!(zone_price(&result, 0), Some(root));
+        let [trade] = &result.trades[..] else { panic!("one trade") };
+        assert_eq!((trade.buyer_amount.micros(), trade.seller_amount.micros()), (paid, received));
+        assert_eq!((trade.charge.micros(), trade.rent.micros()), (40_000, 0));
+        assert_eq!(result.edges.iter().map(|e| e.charge.micros()).collect::<Vec<_>>(), [20_000; 2]);
+        assert_eq!(result.welfare.micros(), 300_000 - 100_000 - 40_000);
+    }
+}
+
+/// Table G: Quartierstrom's rule and tariffs: an offer at 4 Rp., a grid fee of 6, a bid at 20.75:
+/// the midpoint is 15.375, the seller keeps 9.375, the grid gets 6. On whichever side of the edge
+/// the seller sits.
+#[test]
+fn table_g_quartierstrom_midpoint_with_grid_fee() {
+    for (seller, buyer) in [(1, 0), (0, 1)] {
+        let market = Market::new(
+            &[(1, 0, free(60_000))],
+            vec![offer(&[(40_000, 1_000)]).at(seller), bid(&[(207_500, 1_000)]).at(buyer)],
+        );
+        let result = market.cleared();
+        assert_eq!(zone_price(&result, buyer), Some(153_750));
+        assert_eq!(zone_price(&result, seller), Some(93_750));
+        assert_eq!(result.edges[0].charge.micros(), 60_000);
+        assert_eq!(result.edges[0].flow.wh(), if seller == 1 { 1_000 } else { -1_000 });
     }
 }

@@ -1,8 +1,15 @@
-//! Ties: pro rata by largest remainder within one watt-hour; nobody can choose who gets the odd one.
+//! A6. Ties: pro rata by largest remainder within one watt-hour; nobody can choose who gets the odd
+//! one.
 
+use std::collections::BTreeMap;
+
+use market::order::Side;
 use proptest::prelude::*;
 
-use crate::bare::{Bare, auction, bid, book, filled, flat, offer, party, salt};
+use crate::bare::{
+    Bare, auction, bid, book, filled, flat, lawful, offer, order_id, party, salt, terms,
+};
+use crate::tree::{Market, free, tied_markets, zone_price};
 
 /// Many bids at one limit, and less energy than they want.
 fn too_little(claims: &[i64], supply: i64) -> Vec<Bare> {
@@ -26,6 +33,40 @@ proptest! {
         prop_assert_eq!(parts.iter().sum::<i64>(), supply);
         for (part, claim) in parts.iter().zip(&claims) {
             prop_assert!((part * all - claim * supply).abs() < all, "{} of {}", part, claim);
+        }
+    }
+
+    /// On a tree the orders of a zone share its margin with the zones below: there is one part of
+    /// each claim, the same for all orders of the zone, from which no share is a watt-hour off.
+    #[test]
+    fn in_every_zone_of_a_tree_all_equals_get_the_same_part(
+        market in tied_markets(),
+        lot in any::<u64>(),
+    ) {
+        let (book, terms) = (book(&market.orders, salt(lot)), terms(&market.zones, 500_000, 1));
+        let result = auction(&book, &terms).unwrap();
+        prop_assert_eq!(lawful(&book, &terms, &result), Ok(()));
+        let mut margins: BTreeMap<_, Vec<(i64, i64)>> = BTreeMap::new();
+        for (n, order) in market.orders.iter().enumerate() {
+            let Some(price) = zone_price(&result, order.zone.0) else { continue };
+            let better = |limit| if order.side == Side::Buy { limit > price } else { limit < price };
+            let sum = |of: &dyn Fn(i64) -> bool| -> i64 {
+                order.steps.iter().filter(|(limit, _)| of(*limit)).map(|(_, wh)| *wh).sum()
+            };
+            let crossed = book.crossed().iter().any(|(_, out)| out.id == order_id(n));
+            let claim = sum(&|limit| limit == price);
+            if claim > 0 && !crossed {
+                let share = filled(&result, n) - sum(&better);
+                margins.entry((order.zone, order.side)).or_default().push((share, claim));
+            }
+        }
+        for margin in margins.values() {
+            for (share, claim) in margin {
+                for (other, other_claim) in margin {
+                    // share - 1 < part x claim < share + 1, for both with one part.
+                    prop_assert!((share - 1) * other_claim < (other + 1) * claim, "{:?}", margin);
+                }
+            }
         }
     }
 
@@ -86,4 +127,21 @@ fn offers_are_rationed_by_the_same_rule_as_bids() {
     let result = auction(&book(&orders, salt(3)), &flat(500_000, 1)).unwrap();
     // Exact shares 1.67, 3.33, 5: the largest remainder takes the odd watt-hour.
     assert_eq!([1, 2, 3].map(|n| filled(&result, n)), [2, 3, 5]);
+}
+
+/// Fifty zones whose exact shares end in a small fraction and fifty small orders whose end in a large
+/// one: the small orders take all odd watt-hours, so the zone's orders together get five more than
+/// their part, and yet each is within one watt-hour of its own.
+#[test]
+fn a_zone_with_many_zones_below_may_get_more_in_all_than_its_part() {
+    let branches: Vec<_> = (1..=50).map(|zone| (zone, 0, free(0))).collect();
+    let mut orders = vec![bid(&[(20, 1_350)]), offer(&[(10, 1_000)])];
+    orders.extend((0..50).map(|_| offer(&[(10, 1)])));
+    orders.extend((1..=50).map(|zone| offer(&[(10, 9)]).at(zone)));
+    let market = Market::new(&branches, orders);
+    let result = market.cleared();
+    let fills: Vec<_> = (1..102).map(|n| filled(&result, n)).collect();
+    // Nine tenths of each claim: 900, 0.9 and 8.1.
+    let expected: Vec<_> = [900].into_iter().chain([1; 50]).chain([8; 50]).collect();
+    assert_eq!(fills, expected);
 }

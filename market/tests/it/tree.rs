@@ -194,3 +194,12 @@ pub(crate) fn odd_markets() -> impl Strategy<Value = Market> {
         });
     placed(trees(4_000), prop::collection::vec(order, 0..24))
 }
+
+/// Many orders at very few limits over free and cheap edges: nearly everybody stands at a margin.
+pub(crate) fn tied_markets() -> impl Strategy<Value = Market> {
+    let order = (any::<bool>(), 0..3_i64, 1..40_i64).prop_map(|(buys, limit, wh)| {
+        let step = [(limit * 1_000, wh)];
+        if buys { crate::bare::bid(&step) } else { crate::bare::offer(&step) }
+    });
+    placed(trees(100), prop::collection::vec(order, 0..40))
+}

@@ -55,7 +55,7 @@ pub(super) fn check(
                 margin.push((standing.order.id, claim, standing.filled.minus(better)?));
             }
         }
-        standing::check_margin(&margin, 1)?;
+        standing::check_margin(&margin)?;
     }
     grid::check_no_pair_left(&grid, &view, &standings)?;
     check_middle_in_all(&standings, result, terms.tick)

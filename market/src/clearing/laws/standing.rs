@@ -133,9 +133,8 @@ pub(super) fn check_limits(standing: &Standing<'_>, price: Option<Price>) -> Res
     Ok(())
 }
 
-/// At the margin of each zone every share lies less than one watt-hour off its exact part of what
-/// the zone's orders get there. Where zones below share in the same margin, the zone's own part is
-/// itself rounded, and it is two.
+/// At the margin of each zone there is one part of all claims from which every share lies less than
+/// one watt-hour off. Where no zones below share in the margin, that part is known exactly.
 pub(super) fn check_margins(
     grid: &Grid,
     view: &GridView,
@@ -152,27 +151,55 @@ pub(super) fn check_margins(
         }
     }
     for node in grid.nodes() {
-        let tolerance = if grid.children(node).next().is_some() { 2 } else { 1 };
-        check_margin(&margins[node], tolerance)?;
+        if grid.children(node).next().is_some() {
+            check_common_part(&margins[node])?;
+        } else {
+            check_margin(&margins[node])?;
+        }
     }
     Ok(())
 }
 
-/// `|share x all claims - claim x all shares| < tolerance x all claims`.
-pub(super) fn check_margin(
-    margin: &[(OrderId, Energy, Energy)],
-    tolerance: i128,
-) -> Result<(), BrokenLaw> {
+/// An order at the margin, what it claims there, and what it gets.
+type Share = (OrderId, Energy, Energy);
+
+/// `|share x all claims - claim x all shares| < all claims`.
+pub(super) fn check_margin(margin: &[Share]) -> Result<(), BrokenLaw> {
     let claims = Energy::sum(margin.iter().map(|(_, claim, _)| *claim))?;
     let shares = Energy::sum(margin.iter().map(|(_, _, share)| *share))?;
-    let times = |a: Energy, b: Energy| i128::from(a.wh()).saturating_mul(i128::from(b.wh()));
     for (order, claim, share) in margin {
-        let off = times(*share, claims).saturating_sub(times(*claim, shares));
-        if off.saturating_abs() >= tolerance.saturating_mul(i128::from(claims.wh())) {
+        let off = times(share.wh(), claims.wh()).saturating_sub(times(claim.wh(), shares.wh()));
+        if off.saturating_abs() >= i128::from(claims.wh()) {
             return Err(BrokenLaw::NotProRata { order: *order, claim: *claim, share: *share });
         }
     }
     Ok(())
+}
+
+/// For some part, `share - 1 < part x claim < share + 1` for all: the largest lower bound of the
+/// part is below its smallest upper bound.
+fn check_common_part(margin: &[Share]) -> Result<(), BrokenLaw> {
+    let (mut most, mut least) = (margin.first(), margin.first());
+    let more = |one: &Share, other: &Share, add: i64| {
+        times(one.2.wh().saturating_add(add), other.1.wh())
+            > times(other.2.wh().saturating_add(add), one.1.wh())
+    };
+    for share in margin {
+        most = most.map(|most| if more(share, most, -1) { share } else { most });
+        least = least.map(|least| if more(least, share, 1) { share } else { least });
+    }
+    let (Some((order, claim, share)), Some((_, other, least))) = (most, least) else {
+        return Ok(());
+    };
+    let lower = times(share.wh().saturating_sub(1), other.wh());
+    if lower < times(least.wh().saturating_add(1), claim.wh()) {
+        return Ok(());
+    }
+    Err(BrokenLaw::NotProRata { order: *order, claim: *claim, share: *share })
+}
+
+fn times(a: i64, b: i64) -> i128 {
+    i128::from(a).saturating_mul(i128::from(b))
 }
 
 /// Every answer states the order, what became of it, the price that is due, and a reason that

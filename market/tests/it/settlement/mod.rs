@@ -10,6 +10,7 @@ mod cases;
 mod certificates;
 mod corrections;
 mod corridor;
+mod document;
 mod energy;
 mod finality;
 mod hostile;
