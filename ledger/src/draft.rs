@@ -15,6 +15,7 @@ use market::settlement::{
 };
 use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
+use market::zone::Flows;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::block::{BLOCK_VERSION, Block, Header, transactions_root};
@@ -22,7 +23,7 @@ use crate::charter::Charter;
 use crate::results::{
     BlockResults, Cleared, ClearingSummary, CommunitySettled, Settled, results_root,
 };
-use crate::state::{RecordedReading, State};
+use crate::state::{CURVES, RecordedReading, State};
 use crate::transaction::Transaction;
 
 /// Why a block cannot be made or does not hold, apart from its single transactions.
@@ -144,7 +145,7 @@ impl Draft {
                 let known = self.state.curve_sequence(key);
                 let admitted = admit_curve(envelope.clone(), &context, known)?;
                 let length = context.rules.period_length;
-                let curves = self.state.curves.get_or_insert_with((), StandingCurves::default);
+                let curves = self.state.curves.get_or_insert_with(CURVES, StandingCurves::default);
                 let placed = curves.place(&admitted, self.time, length);
                 placed.map_err(|error| Rejection::Malformed(error.into()))?;
             }
@@ -231,7 +232,7 @@ impl Draft {
             let readings = self.state.readings.get(&period).into_iter().flatten();
             let readings = readings.map(|(party, reading)| (*party, reading.metered)).collect();
             let residuals = residuals(&readings, self.state.trades(period))?;
-            let curves = self.state.curves.get(&()).cloned().unwrap_or_default();
+            let curves = self.state.curves.get(&CURVES).cloned().unwrap_or_default();
             let corridor = Corridor::from(&charter.rules().rates(period));
             let members = charter.members();
             let sealed = seal_ex_post(period, gate, members, &curves, &residuals, corridor, salt)?;
@@ -249,13 +250,21 @@ impl Draft {
     ) -> Result<ClearingResult, DraftError> {
         let period = sealed.period();
         let mechanism = charter.rules().mechanism.during(period);
-        let terms = charter.rules().terms(charter.zones().during(period));
+        let mut zones = charter.zones().during(period).clone();
+        if let Some(flows) = self.state.flows.get(&period) {
+            zones = zones.after(flows);
+        }
+        let terms = charter.rules().terms(&zones);
         let result = clear(&sealed, mechanism, &terms)?;
         laws::check(&sealed, mechanism, &terms, &result)?;
         if !result.trades.is_empty() {
             let trades = self.state.trades.get_or_insert_with(period, Vec::new);
             trades.extend(result.trades.iter().cloned());
             self.state.prices.get_or_insert_with(period, ZonePrices::default).note(&result);
+            let flows = self.state.flows.get_or_insert_with(period, Flows::default);
+            for edge in result.edges.iter().filter(|edge| !edge.flow.is_zero()) {
+                flows.add(edge.zone, edge.flow)?;
+            }
         }
         if !sealed.is_empty() {
             let summary = ClearingSummary::of(&result)?;
@@ -341,12 +350,12 @@ impl Draft {
         let back = self.time.plus_millis(lag_ms.saturating_neg());
         let oldest_due = DeliveryPeriod::containing(back, length).ok();
         let oldest = oldest_known.into_iter().chain(oldest_due).min();
-        if let Some(oldest) = oldest.filter(|_| self.state.curves.contains_key(&())) {
-            let before = self.state.curves.get(&()).cloned().unwrap_or_default();
+        if let Some(oldest) = oldest.filter(|_| self.state.curves.contains_key(&CURVES)) {
+            let before = self.state.curves.get(&CURVES).cloned().unwrap_or_default();
             let mut kept = before.clone();
             kept.forget_before(oldest);
             if kept != before {
-                self.state.curves.insert((), kept);
+                self.state.curves.insert(CURVES, kept);
             }
         }
     }
@@ -355,13 +364,15 @@ impl Draft {
     /// the chain stood still, is kept until it is.
     fn forget_final(&mut self) {
         let charter = self.state.charter.clone();
-        let State { settled, trades, readings, prices, closed_ex_post, .. } = &mut self.state;
+        let State { settled, trades, readings, prices, closed_ex_post, flows, .. } =
+            &mut self.state;
         let open = |period: &DeliveryPeriod| charter.rules().final_at(*period) > self.time;
         let kept = |period: &DeliveryPeriod| open(period) || !settled.contains_key(period);
         trades.retain(kept);
         readings.retain(kept);
         prices.retain(kept);
         closed_ex_post.retain(kept);
+        flows.retain(kept);
         settled.retain(open);
     }
 }

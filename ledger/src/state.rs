@@ -17,7 +17,7 @@ use market::settlement::{Delivery, Metered, PartySettlement, Settlement, ZonePri
 use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
-use market::zone::ZoneTree;
+use market::zone::{Flows, ZoneTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -39,6 +39,9 @@ pub struct RecordedReading {
     pub sequence: u64,
 }
 
+/// The key of the one entry that holds all standing curves.
+pub(crate) const CURVES: u8 = 0;
+
 /// Everything that later blocks depend on.
 ///
 /// It is changed by [`crate::draft::Draft`] alone; everyone else reads. A copy is cheap: it shares
@@ -56,10 +59,12 @@ pub struct State {
     pub(crate) readings: Leaves<7, DeliveryPeriod, BTreeMap<PartyId, RecordedReading>>,
     pub(crate) settled: Leaves<8, DeliveryPeriod, Settlement>,
     pub(crate) prices: Leaves<9, DeliveryPeriod, ZonePrices>,
-    /// One entry for all of them.
-    pub(crate) curves: Leaves<10, (), StandingCurves>,
+    /// All under one key.
+    pub(crate) curves: Leaves<10, u8, StandingCurves>,
     /// The periods whose gate after delivery has closed.
     pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, GateIndex>,
+    /// What the gates that have closed send over the lines of a period.
+    pub(crate) flows: Leaves<12, DeliveryPeriod, Flows>,
     pub(crate) accounts: Accounts,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]
@@ -83,6 +88,7 @@ impl State {
             prices: Leaves::default(),
             curves: Leaves::default(),
             closed_ex_post: Leaves::default(),
+            flows: Leaves::default(),
             accounts: Accounts::default(),
             tree: Arc::default(),
         }
@@ -188,7 +194,7 @@ impl State {
 
     /// What is in force of a party's standing curve for one side, or will be: its sequence.
     pub fn curve_sequence(&self, key: BookKey) -> Option<u64> {
-        self.curves.get(&())?.sequence(key)
+        self.curves.get(&CURVES)?.sequence(key)
     }
 
     /// What admission needs, for a block at `block_time`.
@@ -278,6 +284,7 @@ impl State {
             .chain(self.prices.hashes())
             .chain(self.curves.hashes())
             .chain(self.closed_ex_post.hashes())
+            .chain(self.flows.hashes())
     }
 
     /// How each party of a period came out so far.

@@ -46,7 +46,7 @@ pub(crate) fn party(n: usize) -> PartyId {
     PartyId::from_bytes([u8::try_from(n).expect("few") + 0xa0; 16])
 }
 
-fn metering_point(n: usize) -> MeteringPointId {
+pub(crate) fn metering_point(n: usize) -> MeteringPointId {
     MeteringPointId::from_bytes([u8::try_from(n).expect("few") + 0x50; 16])
 }
 
@@ -123,7 +123,19 @@ pub(crate) fn order(
     steps: &[(i64, i64)],
     sequence: u64,
 ) -> Transaction {
-    let chain = genesis().chain_id();
+    order_in(&genesis(), n, period, side, steps, sequence)
+}
+
+/// The same in another community of the same households.
+pub(crate) fn order_in(
+    genesis: &Genesis,
+    n: usize,
+    period: DeliveryPeriod,
+    side: Side,
+    steps: &[(i64, i64)],
+    sequence: u64,
+) -> Transaction {
+    let chain = genesis.chain_id();
     let step = |(limit, wh): &(i64, i64)| Step {
         limit: Price::from_micros_per_kwh(*limit),
         energy: Energy::from_wh(*wh),
@@ -145,10 +157,21 @@ pub(crate) fn order(
 pub(crate) fn reading(
     n: usize,
     period: DeliveryPeriod,
+    figures: (i64, i64),
+    sequence: u64,
+) -> Transaction {
+    reading_in(&genesis(), n, period, figures, sequence)
+}
+
+/// The same in another community of the same households.
+pub(crate) fn reading_in(
+    genesis: &Genesis,
+    n: usize,
+    period: DeliveryPeriod,
     (imported, exported): (i64, i64),
     sequence: u64,
 ) -> Transaction {
-    let chain = genesis().chain_id();
+    let chain = genesis.chain_id();
     let reading = IntervalReading {
         community: chain,
         party: party(n),
@@ -182,7 +205,7 @@ pub(crate) fn certificate(
     CommitCertificate { height, round: 2, block, signatures: signers.iter().map(sign).collect() }
 }
 
-/// The chain of [`genesis`], block by block.
+/// A chain, block by block; of [`genesis`] unless another one is given.
 pub(crate) struct Chain {
     pub(crate) state: State,
     pub(crate) blocks: Vec<Executed>,
@@ -190,7 +213,11 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new() -> Self {
-        Self { state: State::at_genesis(&genesis()), blocks: Vec::new() }
+        Self::of(&genesis())
+    }
+
+    pub(crate) fn of(genesis: &Genesis) -> Self {
+        Self { state: State::at_genesis(genesis), blocks: Vec::new() }
     }
 
     /// Makes the next block. Every transaction must count. What the maker computed, everybody
@@ -225,6 +252,12 @@ impl Chain {
 
     pub(crate) fn net_of(&self, account: Account) -> i64 {
         self.state.accounts().balance(&account).net().expect("in range").micros()
+    }
+
+    /// What all accounts have together.
+    pub(crate) fn net_of_all(&self) -> i64 {
+        let accounts = self.state.accounts().iter();
+        accounts.map(|(_, balance)| balance.net().expect("in range").micros()).sum()
     }
 
     /// A block with its certificate and results, as nodes serve it.

@@ -16,18 +16,18 @@ fn a_period_is_settled_in_the_block_that_brings_the_last_reading() {
     assert!(chain.blocks[4].results.settlements.is_empty(), "two of four readings are in");
     let results = &chain.blocks[5].results;
     assert_eq!(results.settlements.len(), PARTIES);
-    eprintln!("{:#?} {:?}", results.communities, chain.blocks.iter().flat_map(|b| b.results.clearings.iter().map(|c| c.summary.clone())).collect::<Vec<_>>());
     // 600 Wh and 300 Wh, both at 0.3: the bid was left over each time.
     let trades: Vec<_> = results.postings.iter().filter(|p| p.cause == Cause::Trade).collect();
     let amounts: Vec<_> = trades.iter().map(|posting| posting.amount.micros()).collect();
     assert_eq!(amounts, [180_000, 300 * 300]);
     // Household 0 bought 900 and took 950; 1 sold 600, fed in 580 and drew 10; 2 sold 300 and fed
-    // in 350; 3 drew 200. Retail 0.32, feed-in 0.08.
-    assert_eq!(chain.net(0), -180_000 - 90_000 - 50 * 320);
-    assert_eq!(chain.net(1), 180_000 - 30 * 320);
-    assert_eq!(chain.net(2), 90_000 + 50 * 80);
-    assert_eq!(chain.net(3), -200 * 320);
-    assert_eq!(chain.net_of(Account::Supplier), (50 + 30 + 200) * 320 - 50 * 80);
+    // in 350; 3 drew 200. What 2 has left, 50, is shared by those who are short of 50 + 30 + 200, at
+    // the clearing price; retail for the rest is 0.32.
+    assert_eq!(chain.net(0), -180_000 - 90_000 - 9 * 300 - 41 * 320);
+    assert_eq!(chain.net(1), 180_000 - 5 * 300 - 25 * 320);
+    assert_eq!(chain.net(2), 90_000 + 50 * 300);
+    assert_eq!(chain.net(3), -36 * 300 - 164 * 320);
+    assert_eq!(chain.net_of(Account::Supplier), (41 + 25 + 164) * 320);
 }
 
 #[test]
