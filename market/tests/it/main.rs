@@ -12,6 +12,7 @@ mod admission;
 mod allocation;
 mod allocation_on_trees;
 mod amounts;
+mod answers;
 mod any_order;
 mod ex_post;
 mod gates;
