@@ -16,6 +16,7 @@ mod answers;
 mod any_order;
 mod ex_post;
 mod gates;
+mod hostile;
 mod irrelevant;
 mod laws;
 mod laws_of_grids;
