@@ -11,33 +11,29 @@ use proptest::test_runner::TestCaseResult;
 use crate::bare::{Bare, auction, bid, book, flat, lawful, offer, salt, terms};
 use crate::tree::{Market, Way, free, narrow};
 
-/// Numbers from the ends and the middle of their range, and what lies between.
-fn extreme() -> impl Strategy<Value = i64> {
-    let edges = [
-        i64::MIN,
-        i64::MIN + 1,
-        i64::MIN / 2 - 1,
-        i64::MIN / 2,
-        -1_000_000_000_000,
-        -1,
-        0,
-        1,
-        1_000_000_000_000,
-        i64::MAX / 2,
-        i64::MAX / 2 + 1,
-        i64::MAX - 1,
-        i64::MAX,
-    ];
-    prop_oneof![3 => prop::sample::select(edges.to_vec()), 1 => any::<i64>(), 2 => -3..3_i64]
+/// Numbers of magnitude up to `most`: its ends, their halves and neighbours, small ones, and any.
+fn within(most: i64) -> impl Strategy<Value = i64> {
+    let edges = [-most - 1, -most, -most / 2 - 1, -most / 2, most / 2 + 1, most - 1, most];
+    prop_oneof![
+        3 => prop::sample::select(edges.to_vec()),
+        1 => -most..=most,
+        2 => -3..=3_i64,
+    ]
 }
 
-fn energy() -> impl Strategy<Value = i64> {
-    extreme().prop_map(|wh| wh.saturating_abs().max(1))
+/// How large numbers get: a household's, the largest that rules admit, half of what overflows when
+/// it is doubled, and all there are.
+fn magnitudes() -> impl Strategy<Value = i64> {
+    prop::sample::select(vec![5, 1_000_000_000, 1_000_000_000_000, i64::MAX / 5, i64::MAX])
 }
 
-fn hostile_order(zones: u16) -> impl Strategy<Value = Bare> {
-    let steps = prop::collection::vec((extreme(), energy()), 1..4);
-    (any::<bool>(), steps, 0..zones).prop_map(|(buys, mut steps, zone)| {
+fn positive(most: i64) -> impl Strategy<Value = i64> {
+    within(most).prop_map(|number| number.saturating_abs().max(1))
+}
+
+fn hostile_order(price: i64, wh: i64) -> impl Strategy<Value = Bare> {
+    let steps = prop::collection::vec((within(price), positive(wh)), 1..4);
+    (any::<bool>(), steps, 0..6_u16).prop_map(|(buys, mut steps, zone)| {
         steps.sort_by_key(|(limit, _)| *limit);
         steps.dedup_by_key(|(limit, _)| *limit);
         if buys {
@@ -49,24 +45,28 @@ fn hostile_order(zones: u16) -> impl Strategy<Value = Bare> {
     })
 }
 
-fn hostile_way() -> impl Strategy<Value = Way> {
-    let capacity = || prop::option::of(extreme().prop_map(|wh| wh.saturating_abs()));
-    let charge = extreme().prop_map(|charge| charge.saturating_abs());
+fn hostile_way(charge: i64, wh: i64) -> impl Strategy<Value = Way> {
+    let capacity = || prop::option::of(within(wh).prop_map(|wh| wh.saturating_abs()));
+    let charge = within(charge).prop_map(|charge| charge.saturating_abs());
     (charge, capacity(), capacity()).prop_map(|(charge, up, down)| Way { charge, up, down })
 }
 
+/// Prices, energies and charges each of a magnitude of their own.
 fn hostile_market() -> impl Strategy<Value = Market> {
-    let ways = prop::collection::vec((hostile_way(), 0..6_u16), 0..5);
-    let orders = prop::collection::vec(hostile_order(6), 0..10);
-    (ways, orders).prop_map(|(ways, mut orders)| {
-        let zones = u16::try_from(ways.len() + 1).expect("a few");
-        let branch =
-            |(way, back): &(Way, u16), zone: u16| (zone, (zone - 1).saturating_sub(*back), *way);
-        let branches: Vec<_> = ways.iter().zip(1..).map(|(way, zone)| branch(way, zone)).collect();
-        for order in &mut orders {
-            order.zone.0 %= zones;
-        }
-        Market::new(&branches, orders)
+    (magnitudes(), magnitudes(), magnitudes()).prop_flat_map(|(price, wh, charge)| {
+        let ways = prop::collection::vec((hostile_way(charge, wh), 0..6_u16), 0..5);
+        let orders = prop::collection::vec(hostile_order(price, wh), 0..10);
+        (ways, orders).prop_map(|(ways, mut orders)| {
+            let zones = u16::try_from(ways.len() + 1).expect("a few");
+            let branch = |((way, back), zone): (&(Way, u16), u16)| {
+                (zone, (zone - 1).saturating_sub(*back), *way)
+            };
+            let branches: Vec<_> = ways.iter().zip(1..).map(branch).collect();
+            for order in &mut orders {
+                order.zone.0 %= zones;
+            }
+            Market::new(&branches, orders)
+        })
     })
 }
 
