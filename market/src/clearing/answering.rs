@@ -22,19 +22,25 @@ pub(super) struct View<'a> {
     pub(super) zones: &'a PerZone<ZoneResult>,
 }
 
-/// The best price that a zone's orders would have met beyond edges that are full, and the first of
-/// those edges.
+/// The best price that a zone's orders meet further up, charges on the way included, and the first
+/// edge on the way that is full, if any is.
 #[derive(Debug, Clone, Copy)]
 struct Beyond {
     price: i64,
-    zone: ZoneId,
+    full: Option<ZoneId>,
 }
 
-/// By zone: what lies beyond full edges for bids and for offers; `None` where nothing does.
+/// By zone: what lies above it for bids and for offers; `None` where nothing is traded there.
 struct Barriers {
     bids: PerZone<Option<Beyond>>,
     offers: PerZone<Option<Beyond>>,
 }
+
+/// Whether a buyer, or a seller, would rather have the first price.
+type Better = fn(i64, i64) -> bool;
+
+const CHEAPER: Better = |one, other| one < other;
+const DEARER: Better = |one, other| one > other;
 
 impl View<'_> {
     /// All verdicts in the order of the book, and the welfare.
@@ -64,44 +70,47 @@ impl View<'_> {
 
     /// Why a step at this limit was not filled to the end.
     fn reason(&self, side: Side, node: Node, limit: i64, barriers: &Barriers) -> Reason {
-        let full = match side {
-            Side::Buy => barriers.bids[node].filter(|beyond| limit >= beyond.price),
-            Side::Sell => barriers.offers[node].filter(|beyond| limit <= beyond.price),
+        let own = self.zones[node].price;
+        let (beyond, better) = match side {
+            Side::Buy => (barriers.bids[node], CHEAPER),
+            Side::Sell => (barriers.offers[node], DEARER),
         };
+        let met = |price: i64| {
+            !better(limit, price) && own.is_none_or(|own| better(price, own.micros_per_kwh()))
+        };
+        let full = beyond.filter(|beyond| met(beyond.price)).and_then(|beyond| beyond.full);
         let limit = Price::from_micros_per_kwh(limit);
-        match (full, self.zones[node].price) {
-            (Some(beyond), _) => Reason::EdgeFull { zone: beyond.zone, limit },
+        match (full, own) {
+            (Some(zone), _) => Reason::EdgeFull { zone, limit },
             (None, None) => Reason::NoTrade,
             (None, Some(price)) if price == limit => Reason::SharedAtMargin,
             (None, Some(_)) => Reason::LimitNotReached { limit },
         }
     }
 
-    /// Follows the ways up: where an edge is full, the price above it, less or plus the charge, is
-    /// better than the zone's own, and so may be what lies further up.
+    /// Follows the ways down: what is traded in the zone above is within reach, and what is within
+    /// reach there, each for the charge more, or less.
     fn barriers(&self) -> Barriers {
         let mut barriers = Barriers { bids: self.grid.table(None), offers: self.grid.table(None) };
         for node in self.grid.nodes() {
             let Some(way) = self.grid.way(node) else { continue };
-            let own = self.solution.prices[node];
-            let above = self.zones[way.parent].price.map(Price::micros_per_kwh);
-            let zone = self.grid.id(node);
-            let step = |from: Option<Beyond>, charge: i64, better: fn(i64, i64) -> bool| {
-                let here = above.map(|price| Beyond { price: price.saturating_add(charge), zone });
-                let full = here.filter(|beyond| better(beyond.price, own));
-                let inherited = from.map(|beyond| Beyond {
-                    price: beyond.price.saturating_add(charge),
-                    zone: if full.is_some() { zone } else { beyond.zone },
-                });
-                match (full, inherited.filter(|beyond| better(beyond.price, own))) {
+            let (flow, zone) = (self.solution.flows[node], self.grid.id(node));
+            let above = self.zones[way.parent].price;
+            let above = above.map(|price| Beyond { price: price.micros_per_kwh(), full: None });
+            let step = |further: Option<Beyond>, charge: i64, full: bool, better: Better| {
+                let best = match (above, further) {
                     (Some(near), Some(far)) if better(far.price, near.price) => Some(far),
                     (near, far) => near.or(far),
-                }
+                };
+                best.map(|beyond| Beyond {
+                    price: beyond.price.saturating_add(charge),
+                    full: if full { Some(zone) } else { beyond.full },
+                })
             };
             let (bids, offers) = (barriers.bids[way.parent], barriers.offers[way.parent]);
-            barriers.bids[node] = step(bids, way.charge, |price, own| price < own);
-            barriers.offers[node] =
-                step(offers, way.charge.saturating_neg(), |price, own| price > own);
+            let (no_more_down, no_more_up) = (flow <= way.down.saturating_neg(), flow >= way.up);
+            barriers.bids[node] = step(bids, way.charge, no_more_down, CHEAPER);
+            barriers.offers[node] = step(offers, way.charge.saturating_neg(), no_more_up, DEARER);
         }
         barriers
     }

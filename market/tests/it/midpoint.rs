@@ -2,6 +2,7 @@
 
 use market::answer::{Language, Reason};
 use market::clearing::laws::{BrokenLaw, check};
+use market::clearing::sharing::{SharingKey, SharingRule};
 use market::clearing::{ClearingResult, MechanismKind, clear};
 use market::energy::Energy;
 use market::order::Side;
@@ -213,12 +214,28 @@ fn nobody_on_one_side_means_no_trade() {
     }
 }
 
-#[test]
-fn hostile_numbers_are_an_error_and_no_wrap() {
-    let most = i64::MAX;
-    let overflow =
-        [bid(&[(most, most)]), bid(&[(most, most)]), offer(&[(0, most)]), offer(&[(0, most)])];
-    let (book, terms) = (book(&overflow, salt(0)), flat(500_000, 1));
-    assert!(clear(&book, &KIND, &terms).is_err());
-    assert!(clear(&book, &MechanismKind::TradeReduction, &terms).is_err());
+fn extremes() -> impl Strategy<Value = Vec<Bare>> {
+    let limit = prop_oneof![Just(i64::MIN), Just(i64::MAX), Just(0), any::<i64>()];
+    let wh = prop_oneof![Just(1), Just(i64::MAX), Just(i64::MAX / 2), 1..i64::MAX];
+    let order = (any::<bool>(), limit, wh).prop_map(|(buys, limit, wh)| {
+        if buys { bid(&[(limit, wh)]) } else { offer(&[(limit, wh)]) }
+    });
+    prop::collection::vec(order, 0..6)
+}
+
+proptest! {
+    /// Whatever a bare book says, each mechanism gives a lawful result or an error.
+    #[test]
+    fn hostile_numbers_are_an_error_and_no_wrap(orders in extremes(), price in any::<i64>()) {
+        let sharing = SharingRule {
+            price: Price::from_micros_per_kwh(price),
+            key: SharingKey::ProRata,
+        };
+        let (book, terms) = (book(&orders, salt(0)), flat(500_000, 1));
+        for kind in [KIND, MechanismKind::TradeReduction, MechanismKind::Sharing(sharing)] {
+            if let Ok(result) = clear(&book, &kind, &terms) {
+                prop_assert_eq!(check(&book, &kind, &terms, &result), Ok(()));
+            }
+        }
+    }
 }
