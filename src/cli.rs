@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use simulators::demo::DemoOptions;
 use simulators::simulated_meter::SimulatedMeterConfig;
 
+use crate::clear::{Clear, FILES_AND_EXIT_CODES};
+
 /// A peer-to-peer energy market for a neighbourhood
 ///
 /// Households sell surplus solar to each other in an auction that every validator recomputes;
@@ -35,6 +37,9 @@ pub(crate) enum Command {
     /// Check offline what somebody claims, trusting only the genesis
     #[command(subcommand)]
     Verify(Verify),
+    /// One auction over CSV files: prices, fills, trades and answers, without a network
+    #[command(after_help = FILES_AND_EXIT_CODES)]
+    Clear(Clear),
 }
 
 /// `hidamari demo`
