@@ -6,8 +6,12 @@ use clap::{Args, Parser, Subcommand};
 use simulators::demo::{DemoOptions, HOUSEHOLDS};
 use simulators::simulated_meter::SimulatedMeterConfig;
 
+<<<<<<< HEAD
 use crate::failure::Failure;
 use crate::log::LogFilter;
+=======
+use crate::clear::{Clear, FILES_AND_EXIT_CODES};
+>>>>>>> auction
 
 /// A peer-to-peer energy market for a neighbourhood
 ///
@@ -54,6 +58,9 @@ pub(crate) enum Command {
     /// Check offline what somebody claims, trusting only the genesis
     #[command(subcommand)]
     Verify(Verify),
+    /// One auction over CSV files: prices, fills, trades and answers, without a network
+    #[command(after_help = FILES_AND_EXIT_CODES)]
+    Clear(Clear),
 }
 
 /// `hidamari demo`

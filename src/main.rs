@@ -2,6 +2,7 @@
 //!
 //! This file parses the command line, loads what it names, and calls one crate's `run`.
 
+mod clear;
 mod cli;
 mod clock;
 mod failure;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             process::block_on(process::Size::Small, simulate_meter(meter))
         }
         Command::Verify(Verify::Receipt(receipt)) => verify::receipt(&receipt),
+        Command::Clear(options) => clear::run(&options).map_err(Failure::start),
     };
     match result {
         Ok(code) => code,

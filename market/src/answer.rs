@@ -27,9 +27,9 @@ pub struct Answer {
     pub ordered: Energy,
     /// How much was filled.
     pub filled: Energy,
-    /// The clearing price of the party's zone; `None` if nothing was traded there. Under a mechanism
-    /// with several prices: what this order traded at per kWh, on average and rounded half to even;
-    /// and if it traded nothing, the price of its side, where there is one.
+    /// The clearing price of the party's zone; `None` if nothing was traded there. Under a
+    /// mechanism with several prices: what this order traded at per kWh, on average and rounded
+    /// half to even; and if it traded nothing, the price of its side, where there is one.
     pub price: Option<Price>,
     /// What happened to the part that was not filled.
     pub reason: Reason,

@@ -1,9 +1,9 @@
 //! Standing curves: what a party is willing to pay or wants to get for whatever its meter counts.
 //!
 //! At a gate after delivery nobody forecasts: the quantities are the metered ones, and only the
-//! limits come from the party, once and for all periods until it changes its mind. A party that says
-//! nothing bids at the retail tariff and offers at the feed-in tariff: it takes every trade that is
-//! better than the supplier.
+//! limits come from the party, once and for all periods until it changes its mind. A party that
+//! says nothing bids at the retail tariff and offers at the feed-in tariff: it takes every trade
+//! that is better than the supplier.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //!
 //! - **Quantities** are those of the auction: everything better than the marginal limit of its
 //!   side, and pro rata by largest remainder at that limit.
-//! - **Pairs**: the highest bid meets the lowest offer, watt-hour by watt-hour in merit order; equal
-//!   limits stand in it by SHA-256(order id, salt), whole orders one behind the other. Because
+//! - **Pairs**: the highest bid meets the lowest offer, watt-hour by watt-hour in merit order;
+//!   equal limits stand in it by SHA-256(order id, salt), whole orders one behind the other. Because
 //!   whom one meets decides what one pays, preferences for partners and origins do not count.
 //! - **Price** of a pair: the middle of its two limits, rounded down to the tick, but never below
 //!   the offer's limit. Bid and offer pay and get the same; k has no say.

@@ -1,8 +1,11 @@
 //! Clearing: from a sealed book to prices, quantities, trades and answers.
 //!
-//! Quantities and prices come first ([`zonal`]); who trades with whom is decided afterwards
-//! ([`allocation`]), so that preferences cost nobody anything; then money is put on every trade
-//! ([`trading`]) and every order is answered ([`answering`]).
+//! The zonal auction finds quantities and prices first (`zonal`); who trades with whom is decided
+//! afterwards (`allocation`), so that preferences cost nobody anything; then money is put on every
+//! trade (`trading`) and every order is answered (`answering`).
+//!
+//! The other mechanisms (`midpoint`, `mcafee`, [`sharing`]) know one zone, or several with free
+//! edges between them, and write their results out in `single`.
 
 mod allocation;
 mod answering;

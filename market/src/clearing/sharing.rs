@@ -13,8 +13,8 @@
 //! |---|---|
 //! | static | its share of P, but not more than it consumed; what it leaves goes to nobody |
 //! | pro rata | its part of min(P, C), in proportion to its consumption |
-//! | priority | what it consumed, as far as P goes, one after the other; parties without a rank come last and share pro rata |
-//! | hybrid | first as by the static key; then what is left of P pro rata to consumption not yet met |
+//! | priority | what it consumed, as far as P goes, by rank; without a rank pro rata of the rest |
+//! | hybrid | as by the static key; then the rest of P pro rata to consumption not yet met |
 //!
 //! What is allotted is taken from the producers in proportion to what each of them fed in. All
 //! parts are whole watt-hours by largest remainder, odd ones by SHA-256(party, salt). Who trades

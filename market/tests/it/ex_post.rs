@@ -70,7 +70,7 @@ fn admitted(community: &Community, n: usize, curve: StandingCurve, at: Timestamp
 }
 
 /// Curves that were said long before the period.
-fn in_force(community: &Community, said: &[(usize, Side, Vec<(i64, i64)>)]) -> StandingCurves {
+fn in_force(community: &Community, said: &[Said]) -> StandingCurves {
     let (mut curves, at) = (StandingCurves::default(), community.early());
     for (n, side, steps) in said {
         let admitted = admitted(community, *n, curve(*n, *side, steps, 1), at);
@@ -101,13 +101,16 @@ fn seal(
         .unwrap()
 }
 
+/// Whose curve, for which side, and its steps.
+type Said = (usize, Side, Vec<(i64, i64)>);
+
 /// What the community does in one period: orders before delivery, readings, curves.
 #[derive(Debug, Clone)]
 struct Day {
     orders: Vec<(usize, Side, i64, i64)>,
     /// `None`: the reading did not come.
     meters: Vec<Option<(i64, i64)>>,
-    curves: Vec<(usize, Side, Vec<(i64, i64)>)>,
+    curves: Vec<Said>,
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -176,8 +179,8 @@ fn worth(price: Price, energy: Energy) -> i128 {
     i128::from(price.micros_per_kwh()) * i128::from(energy.wh())
 }
 
-/// Per party: what the energy of this gate costs with the market and with the supplier alone, to the
-/// thousandth of a micro-unit, and in money, where each trade may round by half a micro-unit.
+/// Per party: what the energy of this gate costs with the market and with the supplier alone, to
+/// the thousandth of a micro-unit, and in money, where each trade may round by half a micro-unit.
 fn nobody_is_worse_off(closed: &Closed) -> Result<(), TestCaseError> {
     for n in 0..PARTIES {
         let who = party(n);
@@ -456,7 +459,8 @@ fn a_curve_is_judged_like_an_order() {
     };
     assert_eq!(code(&community, good(), 0, Some(4)), "sequence_replayed");
     assert_eq!(code(&community, good(), 1, None), "bad_signature");
-    let wrong: [(&str, fn(&mut StandingCurve)); 9] = [
+    type Change = fn(&mut StandingCurve);
+    let wrong: [(&str, Change); 9] = [
         ("other_community", |c| c.community = market::keys::ChainId::from_bytes([9; 32])),
         ("unknown_party", |c| c.party = party(99)),
         ("foreign_metering_point", |c| c.metering_point = metering_point(1)),
