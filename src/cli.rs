@@ -6,12 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use simulators::demo::{DemoOptions, HOUSEHOLDS};
 use simulators::simulated_meter::SimulatedMeterConfig;
 
-<<<<<<< HEAD
+use crate::clear::{Clear, FILES_AND_EXIT_CODES};
 use crate::failure::Failure;
 use crate::log::LogFilter;
-=======
-use crate::clear::{Clear, FILES_AND_EXIT_CODES};
->>>>>>> auction
 
 /// A peer-to-peer energy market for a neighbourhood
 ///
