@@ -15,6 +15,7 @@ mod prices;
 pub(crate) mod problem;
 mod receipts;
 mod status;
+mod tariff;
 
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(community::community))
         .routes(routes!(status::status))
         .routes(routes!(now::now))
+        .routes(routes!(tariff::tariff))
         .routes(routes!(prices::prices))
         .routes(routes!(auctions::latest))
         .routes(routes!(auctions::of_period))

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::input::{Asked, INSTANT, Question, Sent, money, price};
 use crate::api::problem::Problem;
+use crate::api::tariff::{SupplierPrices, running};
 use crate::site::Site;
 
 const DAY_MS: i64 = 86_400_000;
@@ -53,10 +54,9 @@ fn check_span(from_ms: i64, to_ms: i64) -> Result<(), Problem> {
 /// Clearing prices and the tariffs beside them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Prices {
-    /// The supplier's price for energy drawn, per kWh.
-    retail: String,
-    /// The supplier's price for energy fed in, per kWh.
-    feed_in: String,
+    /// The supplier's prices now.
+    #[serde(flatten)]
+    supplier: SupplierPrices,
     /// The cleared delivery periods, in order.
     periods: Vec<PeriodPrice>,
 }
@@ -66,13 +66,20 @@ pub(crate) struct Prices {
 pub(crate) struct PeriodPrice {
     /// When delivery starts, ms UTC.
     period_start_ms: i64,
-    /// Per kWh, of the last gate at which something was traded; null if nothing was.
+    /// What buyers pay per kWh on average, of the last gate at which something was traded; null if
+    /// nothing was.
     #[schema(required)]
     price: Option<String>,
+    /// What sellers get per kWh on average, of the same gate; null if nothing was traded.
+    #[schema(required)]
+    seller_price: Option<String>,
     /// How much was traded.
     volume_wh: i64,
     /// What it was worth to all together.
     welfare: String,
+    /// The supplier's prices in the delivery period.
+    #[serde(flatten)]
+    supplier: SupplierPrices,
 }
 
 /// Clearing prices over time.
@@ -98,19 +105,21 @@ pub(crate) async fn prices(
         (Some(from_ms), Some(to_ms)) => (from_ms, to_ms),
     };
     let found = site.model.prices(from_ms, to_ms).await?;
+    let state = site.live.tip().state;
+    let rules = state.rules();
     let period = |(period, found): (
         &market::time::DeliveryPeriod,
         &crate::read_model::query::clearings::PeriodPrice,
     )| PeriodPrice {
         period_start_ms: period.start().as_millis(),
         price: found.price.map(price),
+        seller_price: found.seller_price.map(price),
         volume_wh: found.volume.wh(),
         welfare: money(found.welfare),
+        supplier: SupplierPrices::of(&rules.rates(*period)),
     };
-    let tariffs = site.genesis.rules.tariffs;
     Ok(Json(Prices {
-        retail: price(tariffs.retail),
-        feed_in: price(tariffs.feed_in),
+        supplier: SupplierPrices::of(&rules.rates(running(&site)?)),
         periods: found.iter().map(period).collect(),
     }))
 }

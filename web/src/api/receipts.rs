@@ -66,8 +66,11 @@ pub(crate) fn receipt_path(height: u64, index: u64) -> String {
 pub(crate) fn names_a_party(leaf: &ResultLeaf) -> bool {
     let party = |account: &Account| matches!(account, Account::Party(_));
     match leaf {
-        ResultLeaf::Clearing(_) => false,
-        ResultLeaf::Trade(_) | ResultLeaf::Answer(_) | ResultLeaf::Settled(_) => true,
+        ResultLeaf::Clearing(_) | ResultLeaf::CommunitySettled(_) => false,
+        ResultLeaf::Trade(_)
+        | ResultLeaf::Answer(_)
+        | ResultLeaf::Settled(_)
+        | ResultLeaf::Certificate(_) => true,
         ResultLeaf::Posting(posting) => party(&posting.debit) || party(&posting.credit),
     }
 }

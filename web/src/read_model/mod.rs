@@ -19,6 +19,7 @@ use market::money::Money;
 use market::order::Origin;
 use market::price::Price;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
+use market::zone::ZoneId;
 use sqlx::SqlitePool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
@@ -31,7 +32,7 @@ pub use error::StoreError;
 
 /// The version of the projection. Raise it when the rows of a block change: a read model that an
 /// earlier version filled is then made anew from its blocks.
-const PROJECTION: i64 = 1;
+const PROJECTION: i64 = 2;
 
 /// How many connections read and write at once; SQLite has one writer at a time anyway.
 const CONNECTIONS_MAX: u32 = 4;
@@ -110,14 +111,18 @@ impl ReadModel {
 }
 
 fn migrations() -> Migrator {
-    let first = include_str!("../../migrations/0001_first.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        first,
-        false,
-    )])
+    let one = |version, name: &'static str, statements: &'static str| {
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            statements.into_sql_str(),
+            false,
+        )
+    };
+    let first = include_str!("../../migrations/0001_first.sql");
+    let zones = include_str!("../../migrations/0002_zones_and_settlement.sql");
+    Migrator::with_migrations(vec![one(1, "first", first), one(2, "zones and settlement", zones)])
 }
 
 /// A whole number for a column of 64 signed bits.
@@ -157,6 +162,11 @@ fn price_if_any(row: &SqliteRow, name: &'static str) -> Result<Option<Price>, Qu
 fn gate(row: &SqliteRow) -> Result<GateIndex, QueryError> {
     let number: i64 = row.try_get("gate")?;
     u8::try_from(number).map(GateIndex).map_err(|_| damaged("gate", number))
+}
+
+fn zone(row: &SqliteRow, name: &'static str) -> Result<ZoneId, QueryError> {
+    let number: i64 = row.try_get(name)?;
+    u16::try_from(number).map(ZoneId).map_err(|_| damaged(name, number))
 }
 
 fn origin_if_any(row: &SqliteRow) -> Result<Option<Origin>, QueryError> {

@@ -16,14 +16,17 @@ use crate::read_model::{PROJECTION, ReadModel, StoreError, column, count};
 pub(crate) const SNAPSHOT_EVERY: u64 = 100;
 
 /// What follows from blocks; emptied before everything is made anew.
-const DERIVED: [&str; 10] = [
+const DERIVED: [&str; 13] = [
     "DELETE FROM clearings",
     "DELETE FROM clearing_steps",
+    "DELETE FROM clearing_zones",
+    "DELETE FROM clearing_edges",
     "DELETE FROM trades",
     "DELETE FROM answers",
     "DELETE FROM declared_origins",
     "DELETE FROM settlements",
     "DELETE FROM settled_periods",
+    "DELETE FROM origin_certificates",
     "DELETE FROM postings",
     "DELETE FROM readings",
     "DELETE FROM snapshots",

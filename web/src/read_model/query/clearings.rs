@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use market::Overflow;
+use market::clearing::{EdgeResult, ZoneResult};
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::money::Money;
 use market::order::Side;
 use market::price::Price;
 use market::time::{DeliveryPeriod, Timestamp};
+use market::zone::ZoneId;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::read_model::write::side_word;
 use crate::read_model::{
-    QueryError, ReadModel, StoreError, count, energy, gate, money, price, price_if_any,
+    QueryError, ReadModel, StoreError, count, energy, gate, money, price, price_if_any, zone,
 };
 
 /// What a gate decided.
@@ -28,8 +30,10 @@ pub(crate) struct Clearing {
     pub(crate) height: u64,
     /// When the gate closed by the rules.
     pub(crate) closed_at: Timestamp,
-    /// The clearing price; `None` if nothing was traded.
+    /// What buyers pay per kWh on average; `None` if nothing was traded.
     pub(crate) price: Option<Price>,
+    /// What sellers get per kWh on average; `None` if nothing was traded.
+    pub(crate) seller_price: Option<Price>,
     /// How much was traded.
     pub(crate) volume: Energy,
     /// What it was worth to all together.
@@ -43,8 +47,10 @@ pub(crate) struct Clearing {
 /// All gates of a delivery period together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct PeriodPrice {
-    /// The price of the last gate at which something was traded.
+    /// What buyers pay on average at the last gate at which something was traded.
     pub(crate) price: Option<Price>,
+    /// What sellers get on average at the same gate.
+    pub(crate) seller_price: Option<Price>,
     /// The volume of all gates.
     pub(crate) volume: Energy,
     /// The welfare of all gates.
@@ -55,6 +61,7 @@ impl PeriodPrice {
     /// Adds a later gate.
     fn add(&mut self, clearing: &Clearing) -> Result<(), Overflow> {
         self.price = clearing.price.or(self.price);
+        self.seller_price = clearing.seller_price.or(self.seller_price);
         self.volume = self.volume.plus(clearing.volume)?;
         self.welfare = self.welfare.plus(clearing.welfare)?;
         Ok(())
@@ -65,8 +72,8 @@ impl PeriodPrice {
 macro_rules! clearings {
     ($rest:literal) => {
         concat!(
-            "SELECT period_start_ms, gate, height, closed_at_ms, price, volume_wh, welfare, ",
-            "bids_count, offers_count FROM clearings ",
+            "SELECT period_start_ms, gate, height, closed_at_ms, price, seller_price, volume_wh, ",
+            "welfare, bids_count, offers_count FROM clearings ",
             $rest
         )
     };
@@ -140,6 +147,78 @@ impl ReadModel {
         .await
     }
 
+    /// The price of each zone at a gate, by number.
+    pub(crate) async fn zones(&self, clearing: &Clearing) -> Result<Vec<ZoneResult>, StoreError> {
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT zone, price, bought_wh, sold_wh FROM clearing_zones \
+                 WHERE period_start_ms = $1 AND gate = $2 ORDER BY zone",
+            )
+            .bind(clearing.period.start().as_millis())
+            .bind(i64::from(clearing.gate.0))
+            .fetch_all(&self.pool)
+            .await?;
+            let read = |row: &SqliteRow| {
+                Ok(ZoneResult {
+                    zone: zone(row, "zone")?,
+                    price: price_if_any(row, "price")?,
+                    bought: energy(row, "bought_wh")?,
+                    sold: energy(row, "sold_wh")?,
+                })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// What a gate decided for the edge above each zone but the root, by number.
+    pub(crate) async fn edges(&self, clearing: &Clearing) -> Result<Vec<EdgeResult>, StoreError> {
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT zone, flow_wh, charge, rent FROM clearing_edges \
+                 WHERE period_start_ms = $1 AND gate = $2 ORDER BY zone",
+            )
+            .bind(clearing.period.start().as_millis())
+            .bind(i64::from(clearing.gate.0))
+            .fetch_all(&self.pool)
+            .await?;
+            let read = |row: &SqliteRow| {
+                Ok(EdgeResult {
+                    zone: zone(row, "zone")?,
+                    flow: energy(row, "flow_wh")?,
+                    charge: money(row, "charge")?,
+                    rent: money(row, "rent")?,
+                })
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// The prices of one zone for the delivery periods that start in `[from_ms, to_ms)`: of each
+    /// the last gate that had one.
+    pub(crate) async fn zone_prices(
+        &self,
+        of: ZoneId,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<BTreeMap<DeliveryPeriod, Price>, StoreError> {
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT period_start_ms, price FROM clearing_zones \
+                 WHERE zone = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
+                 AND price IS NOT NULL ORDER BY period_start_ms, gate",
+            )
+            .bind(i64::from(of.0))
+            .bind(from_ms)
+            .bind(to_ms)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| Ok((self.period(row)?, price(row, "price")?))).collect()
+        })
+        .await
+    }
+
     fn clearing(&self, row: &SqliteRow) -> Result<Clearing, QueryError> {
         Ok(Clearing {
             period: self.period(row)?,
@@ -147,6 +226,7 @@ impl ReadModel {
             height: count(row, "height")?,
             closed_at: Timestamp::from_millis(row.try_get("closed_at_ms")?),
             price: price_if_any(row, "price")?,
+            seller_price: price_if_any(row, "seller_price")?,
             volume: energy(row, "volume_wh")?,
             welfare: money(row, "welfare")?,
             bids_count: count(row, "bids_count")?,

@@ -1,4 +1,4 @@
-//! One household: its settlements, trades, answers, and its account.
+//! One household: its trades, its answers and its account.
 
 use ledger::posting::Account;
 use market::answer::{Answer, Reason};
@@ -7,9 +7,8 @@ use market::member::PartyId;
 use market::money::Money;
 use market::order::{OrderId, Origin, Side};
 use market::price::Price;
-use market::reading::Quality;
-use market::settlement::{Metered, PartySettlement};
 use market::time::DeliveryPeriod;
+use market::trade::Path;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeSet;
@@ -18,21 +17,8 @@ use crate::local_time::LocalDay;
 use crate::read_model::write::account_word;
 use crate::read_model::{
     QueryError, ReadModel, StoreError, count, damaged, energy, gate, money, origin_if_any, parsed,
-    price, price_if_any,
+    price, price_if_any, zone,
 };
-
-/// A party's settlement of a delivery period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SettledPeriod {
-    /// Of when.
-    pub(crate) period: DeliveryPeriod,
-    /// The figures.
-    pub(crate) settlement: PartySettlement,
-    /// What the party earned; negative if it paid.
-    pub(crate) net: Money,
-    /// What it would have earned with the supplier alone.
-    pub(crate) net_grid_only: Money,
-}
 
 /// A trade as one of its two parties sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +29,18 @@ pub(crate) struct OwnTrade {
     pub(crate) side: Side,
     /// How much.
     pub(crate) energy: Energy,
-    /// What the party pays or gets per kWh.
-    pub(crate) price: Price,
+    /// What the seller gets per kWh.
+    pub(crate) seller_price: Price,
+    /// What the buyer pays per kWh.
+    pub(crate) buyer_price: Price,
     /// What the party pays or gets in all.
     pub(crate) amount: Money,
-    /// Wheeling charges on the way.
+    /// Wheeling charges on the way; the buyer pays them.
     pub(crate) charge: Money,
+    /// What stays with the community; the buyer pays it.
+    pub(crate) rent: Money,
+    /// The way through the grid.
+    pub(crate) path: Path,
     /// The other party.
     pub(crate) counterparty: PartyId,
     /// What the energy is made of.
@@ -62,38 +54,6 @@ pub(crate) struct OwnTrade {
 }
 
 impl ReadModel {
-    /// A party's settled delivery periods of a local day, in order.
-    pub(crate) async fn settled_periods(
-        &self,
-        party: &PartyId,
-        day: &LocalDay,
-    ) -> Result<Vec<SettledPeriod>, StoreError> {
-        self.asked(async {
-            let rows = sqlx::query(
-                "SELECT period_start_ms, imported_wh, exported_wh, quality, sold_wh, bought_wh, \
-                 surplus_wh, missing_wh, extra_wh, not_taken_wh, trade_income, trade_cost, \
-                 supplier_income, supplier_cost, net, net_grid_only FROM settlements \
-                 WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
-                 ORDER BY period_start_ms",
-            )
-            .bind(party.to_string())
-            .bind(day.start.as_millis())
-            .bind(day.end.as_millis())
-            .fetch_all(&self.pool)
-            .await?;
-            let read = |row: &SqliteRow| {
-                Ok(SettledPeriod {
-                    period: self.period(row)?,
-                    settlement: settlement(row)?,
-                    net: money(row, "net")?,
-                    net_grid_only: money(row, "net_grid_only")?,
-                })
-            };
-            rows.iter().map(read).collect()
-        })
-        .await
-    }
-
     /// A party's trades for delivery on a local day, in order.
     pub(crate) async fn trades_of(
         &self,
@@ -103,7 +63,8 @@ impl ReadModel {
         self.asked(async {
             let rows = sqlx::query(
                 "SELECT period_start_ms, seller, buyer, energy_wh, seller_price, buyer_price, \
-                 seller_amount, buyer_amount, charge, origin, height, result_index, \
+                 seller_amount, buyer_amount, charge, rent, path_from, path_over, path_to, origin, \
+                 height, result_index, \
                  CASE WHEN EXISTS (SELECT 1 FROM settlements s \
                  WHERE s.party = $1 AND s.period_start_ms = trades.period_start_ms) \
                  THEN 1 ELSE 0 END AS settled FROM trades \
@@ -129,7 +90,7 @@ impl ReadModel {
         self.asked(async {
             let rows = sqlx::query(
                 "SELECT period_start_ms, order_id, party, side, gate, ordered_wh, filled_wh, price, \
-                 reason, reason_limit, height FROM answers \
+                 reason, reason_limit, reason_zone, height FROM answers \
                  WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
                  ORDER BY period_start_ms, gate, side",
             )
@@ -173,19 +134,26 @@ impl ReadModel {
 
     fn own_trade(&self, row: &SqliteRow, party: &PartyId) -> Result<OwnTrade, QueryError> {
         let (seller, buyer): (PartyId, PartyId) = (parsed(row, "seller")?, parsed(row, "buyer")?);
-        let (side, price_column, amount_column, counterparty) = if seller == *party {
-            (Side::Sell, "seller_price", "seller_amount", buyer)
+        let (side, amount_column, counterparty) = if seller == *party {
+            (Side::Sell, "seller_amount", buyer)
         } else {
-            (Side::Buy, "buyer_price", "buyer_amount", seller)
+            (Side::Buy, "buyer_amount", seller)
         };
         let settled: i64 = row.try_get("settled")?;
         Ok(OwnTrade {
             period: self.period(row)?,
             side,
             energy: energy(row, "energy_wh")?,
-            price: price(row, price_column)?,
+            seller_price: price(row, "seller_price")?,
+            buyer_price: price(row, "buyer_price")?,
             amount: money(row, amount_column)?,
             charge: money(row, "charge")?,
+            rent: money(row, "rent")?,
+            path: Path {
+                from: zone(row, "path_from")?,
+                over: zone(row, "path_over")?,
+                to: zone(row, "path_to")?,
+            },
             counterparty,
             origin: origin_if_any(row)?,
             settled: settled != 0,
@@ -209,35 +177,6 @@ impl ReadModel {
     }
 }
 
-/// The settlement in a row that has all of its columns.
-pub(crate) fn settlement(row: &SqliteRow) -> Result<PartySettlement, QueryError> {
-    let word: String = row.try_get("quality")?;
-    let quality = match word.as_str() {
-        "ok" => Quality::Ok,
-        "estimated" => Quality::Estimated,
-        "missing" => Quality::Missing,
-        _ => return Err(damaged("quality", word)),
-    };
-    let metered = Metered {
-        imported: energy(row, "imported_wh")?,
-        exported: energy(row, "exported_wh")?,
-        quality,
-    };
-    Ok(PartySettlement {
-        sold: energy(row, "sold_wh")?,
-        bought: energy(row, "bought_wh")?,
-        metered,
-        surplus: energy(row, "surplus_wh")?,
-        missing: energy(row, "missing_wh")?,
-        extra: energy(row, "extra_wh")?,
-        not_taken: energy(row, "not_taken_wh")?,
-        trade_income: money(row, "trade_income")?,
-        trade_cost: money(row, "trade_cost")?,
-        supplier_income: money(row, "supplier_income")?,
-        supplier_cost: money(row, "supplier_cost")?,
-    })
-}
-
 fn side(row: &SqliteRow) -> Result<Side, QueryError> {
     let word: String = row.try_get("side")?;
     match word.as_str() {
@@ -254,7 +193,14 @@ fn reason(row: &SqliteRow) -> Result<Reason, QueryError> {
         ("shared_at_margin", _) => Ok(Reason::SharedAtMargin),
         ("limit_not_reached", Some(limit)) => Ok(Reason::LimitNotReached { limit }),
         ("no_trade", _) => Ok(Reason::NoTrade),
+        ("edge_full", Some(limit)) => {
+            Ok(Reason::EdgeFull { zone: zone(row, "reason_zone")?, limit })
+        }
         ("own_order_opposite", _) => Ok(Reason::OwnOrderOpposite),
+        ("rationed", _) => Ok(Reason::Rationed),
+        ("nobody_left", Some(limit)) => Ok(Reason::NobodyLeft { limit }),
+        ("price_setting", Some(limit)) => Ok(Reason::PriceSetting { limit }),
+        ("shared_by_key", _) => Ok(Reason::SharedByKey),
         _ => Err(damaged("reason", word)),
     }
 }

@@ -8,7 +8,7 @@ use market::settlement::PartySettlement;
 use market::time::DeliveryPeriod;
 
 use crate::local_time::LocalDay;
-use crate::read_model::query::households::settlement;
+use crate::read_model::query::settled::settlement;
 use crate::read_model::{ReadModel, StoreError, count, energy, money, origin_if_any, parsed};
 
 /// A household in one delivery period.
@@ -60,9 +60,7 @@ impl ReadModel {
     pub(crate) async fn homes(&self, period: DeliveryPeriod) -> Result<Vec<Home>, StoreError> {
         self.asked(async {
             let rows = sqlx::query(
-                "SELECT s.party, s.imported_wh, s.exported_wh, s.quality, s.sold_wh, s.bought_wh, \
-                 s.surplus_wh, s.missing_wh, s.extra_wh, s.not_taken_wh, s.trade_income, s.trade_cost, \
-                 s.supplier_income, s.supplier_cost, o.origin FROM settlements s \
+                "SELECT s.*, o.origin FROM settlements s \
                  LEFT JOIN declared_origins o \
                  ON o.party = s.party AND o.period_start_ms = s.period_start_ms \
                  WHERE s.period_start_ms = $1 ORDER BY s.party",
