@@ -1,11 +1,11 @@
-//! Certificates of origin: for energy that was both traded and delivered, issued and retired at once
-//! (design section 4).
+//! Certificates of origin: for energy that was both traded and delivered, issued and retired at
+//! once (design section 4).
 //!
 //! A seller delivers `min(sold, exported)`, spread pro rata over everything it sold; a buyer takes
-//! `min(bought, imported)`, spread pro rata over everything it bought. What a trade's two sides both
-//! have is certified, if the offer stated an origin. So the certificates of a producer never sum to
-//! more than it sold and exported, those of a consumer never to more than it bought and imported,
-//! and no watt-hour is claimed twice.
+//! `min(bought, imported)`, spread pro rata over everything it bought. What a trade's two sides
+//! both have is certified, if the offer stated an origin. So the certificates of a producer never
+//! sum to more than it sold and exported, those of a consumer never to more than it bought and
+//! imported, and no watt-hour is claimed twice.
 //!
 //! A reading that never came proves nothing: until it comes, neither side's trades are certified.
 //! Then the [`difference`] is issued.

@@ -45,6 +45,12 @@ impl Money {
     /// [`Overflow`] if the amount leaves the range.
     pub fn from_thousandths(thousandths: i128) -> Result<Self, Overflow> {
         let failed = Overflow::of("price x energy");
+        // Nearly every product fits into 64 bits, where the division costs a fraction.
+        if let Ok(thousandths) = i64::try_from(thousandths) {
+            let (floor, rest) = (thousandths.div_euclid(1000), thousandths.rem_euclid(1000));
+            let up = rest > 500 || (rest == 500 && floor.rem_euclid(2) == 1);
+            return floor.checked_add(i64::from(up)).map(Self).ok_or(failed);
+        }
         let (floor, rest) = (thousandths.div_euclid(1000), thousandths.rem_euclid(1000));
         let up = rest > 500 || (rest == 500 && floor.rem_euclid(2) == 1);
         let rounded = floor.checked_add(i128::from(up)).ok_or(failed)?;

@@ -197,6 +197,37 @@ mod tests {
         Curve::new(demand, increments.collect()).unwrap()
     }
 
+    fn way(charge: i64, up: i64, down: i64) -> Way {
+        let parent = Grid::of(&ZoneTree::one("all")).root();
+        Way { parent, charge, up, down }
+    }
+
+    fn rank(side: Side, price: i64) -> Rank {
+        Rank::of(side, Price::from_micros_per_kwh(price)).unwrap()
+    }
+
+    #[test]
+    fn at_one_price_offers_rank_before_bids_also_below_zero() {
+        let (offer, bid, next) = (rank(Side::Sell, -3), rank(Side::Buy, -3), rank(Side::Sell, -2));
+        assert!(offer < bid && bid < next);
+        assert_eq!([offer, bid, next].map(Rank::price), [-3, -3, -2]);
+        assert_eq!([offer, bid].map(Rank::side), [Side::Sell, Side::Buy]);
+        assert_eq!(bid.plus(-4), Ok(rank(Side::Buy, -7)));
+    }
+
+    #[test]
+    fn a_rank_beyond_the_range_is_an_error() {
+        let price = Price::from_micros_per_kwh;
+        for side in [Side::Buy, Side::Sell] {
+            assert!(Rank::of(side, price(i64::MAX / 2)).is_ok());
+            assert!(Rank::of(side, price(i64::MIN / 2)).is_ok());
+            assert!(Rank::of(side, price(i64::MAX / 2 + 1)).is_err());
+            assert!(Rank::of(side, price(i64::MIN / 2 - 1)).is_err());
+            assert!(rank(side, i64::MAX / 2).plus(1).is_err());
+            assert!(rank(side, 0).plus(i64::MIN).is_err());
+        }
+    }
+
     #[test]
     fn equal_prices_are_one_level() {
         let curve = curve(5, &[(10, 2), (7, 3), (10, 4)]);
@@ -217,11 +248,44 @@ mod tests {
     #[test]
     fn an_edge_widens_the_gap_and_cuts_both_ends() {
         let curve = curve(5, &[(7, 6), (10, 4)]);
-        let root = Grid::of(&ZoneTree::one("all")).nodes().next().unwrap();
-        let way = Way { parent: root, charge: 2, up: 3, down: 4 };
         let mut lifted = Vec::new();
-        assert_eq!(curve.lift(&way, &mut lifted), Ok(4));
+        assert_eq!(curve.lift(&way(2, 3, 4), &mut lifted), Ok(4));
         let seen: Vec<_> = lifted.iter().map(|step| (step.rank, step.energy)).collect();
         assert_eq!(seen, [(Rank(3), 4), (Rank(11), 1), (Rank(14), 2)]);
+    }
+
+    #[test]
+    fn a_trimmed_curve_sends_and_draws_the_same_and_keeps_the_ends_of_a_full_edge() {
+        let steps = [(1, 2), (3, 2), (5, 2), (7, 3), (9, 1), (11, 4), (13, 2)];
+        for (up, down) in [(0, 0), (1, 1), (3, 2), (4, 6), (7, 5), (100, 100), (0, 3), (5, 0)] {
+            let (whole, way) = (curve(7, &steps), way(1, up, down));
+            let mut trimmed = curve(7, &steps);
+            trimmed.trim(&way);
+            let lifted = |curve: &Curve| {
+                let mut onto = Vec::new();
+                let demand = curve.lift(&way, &mut onto).unwrap();
+                let steps: Vec<_> = onto.iter().map(|step| (step.rank, step.energy)).collect();
+                (demand, steps)
+            };
+            assert_eq!(lifted(&trimmed), lifted(&whole), "up {up}, down {down}");
+            for flow in -down.min(7)..=up.min(9) {
+                assert_eq!(trimmed.interval(flow), whole.interval(flow), "{flow} of {up}, {down}");
+            }
+            for at in 0..16 {
+                let sent = |curve: &Curve, rank: Rank| {
+                    let below = flow_at(&way, rank, |rank| curve.below(rank));
+                    (below, flow_at(&way, rank, |rank| curve.through(rank)))
+                };
+                assert_eq!(sent(&trimmed, Rank(at)), sent(&whole, Rank(at)), "at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wheeling_charge_opens_a_gap_in_which_nothing_flows() {
+        let (curve, way) = (curve(5, &[(6, 5), (20, 4)]), way(3, 100, 2));
+        let flow = |rank| flow_at(&way, Rank(rank), |rank| curve.through(rank)).unwrap();
+        // Importing up to a rank of 0 = 6 - 2 x 3, exporting from 26 on.
+        assert_eq!([-1, 0, 25, 26].map(flow), [-2, 0, 0, 4]);
     }
 }

@@ -115,6 +115,10 @@ impl<'a> Places<'a> {
     pub(super) fn of(book: &'a SealedBook, grid: &Grid) -> Result<Self, ClearingError> {
         let count = book.bids().len().saturating_add(book.offers().len());
         u32::try_from(count).map_err(|_| ClearingError::TooLarge)?;
+        for (_, order) in book.crossed() {
+            let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
+            grid.node(order.zone).ok_or(unknown)?;
+        }
         let (root, alone) = (grid.root(), grid.len() == 1);
         let gather = |side, orders| Gathered::of(orders, side, grid, alone);
         let (bids, offers) = if count < PARALLEL_FROM {

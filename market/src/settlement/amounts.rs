@@ -12,7 +12,6 @@ use crate::money::Money;
 use crate::price::Price;
 use crate::settlement::PartySettlement;
 use crate::settlement::pool::{Imbalance, Share};
-use crate::settlement::position::Position;
 use crate::tariff::Rates;
 
 /// A party's parts in all pools.
@@ -83,39 +82,21 @@ enum Charges {
     Less,
 }
 
-/// Puts money on a party's position.
-pub(super) fn party(
-    position: &Position,
+/// Puts money on a party whose trades and imbalances are known.
+pub(super) fn pay(
+    party: &mut PartySettlement,
     pooled: &Pooled,
     rates: &Rates,
-) -> Result<PartySettlement, Overflow> {
-    let fed_in = position.long()?.minus(pooled.long.energy)?;
-    let supplied = position.short()?.minus(pooled.short.energy)?;
-    let long = pooled.long.money(fed_in, rates.feed_in, Charges::Less)?;
-    let short = pooled.short.money(supplied, rates.retail, Charges::OnTop)?;
-    let levies = rates.levies(supplied, position.metered.imported)?;
-    Ok(PartySettlement {
-        sold: position.sold,
-        bought: position.bought,
-        metered: position.metered,
-        surplus: position.surplus,
-        missing: position.missing,
-        extra: position.extra,
-        not_taken: position.not_taken,
-        pooled_long: pooled.long.energy,
-        pooled_short: pooled.short.energy,
-        supplied,
-        fed_in,
-        trade_income: position.trade_income,
-        trade_cost: position.trade_cost,
-        trade_wheeling: position.trade_wheeling,
-        congestion_rent: position.congestion_rent,
-        pool_income: long.pool,
-        pool_cost: short.pool,
-        pool_wheeling: long.wheeling.plus(short.wheeling)?,
-        supplier_income: long.supplier,
-        supplier_cost: short.supplier,
-        levies,
-        tax: rates.tax(short.supplier, levies)?,
-    })
+) -> Result<(), Overflow> {
+    (party.pooled_long, party.pooled_short) = (pooled.long.energy, pooled.short.energy);
+    party.fed_in = party.long()?.minus(party.pooled_long)?;
+    party.supplied = party.short()?.minus(party.pooled_short)?;
+    let long = pooled.long.money(party.fed_in, rates.feed_in, Charges::Less)?;
+    let short = pooled.short.money(party.supplied, rates.retail, Charges::OnTop)?;
+    (party.pool_income, party.pool_cost) = (long.pool, short.pool);
+    party.pool_wheeling = long.wheeling.plus(short.wheeling)?;
+    (party.supplier_income, party.supplier_cost) = (long.supplier, short.supplier);
+    party.levies = rates.levies(party.supplied, party.metered.imported)?;
+    party.tax = rates.tax(party.supplier_cost, party.levies)?;
+    Ok(())
 }

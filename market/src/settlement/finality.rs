@@ -18,8 +18,8 @@ pub enum Finality {
     Provisional = 2,
     /// The operator approved what was settled.
     FinalByApproval = 3,
-    /// The time for readings is over. What has not been settled by then is settled from the readings
-    /// that came in time.
+    /// The time for readings is over. What has not been settled by then is settled from the
+    /// readings that came in time.
     FinalByTime = 4,
 }
 
@@ -59,8 +59,8 @@ impl Finality {
         matches!(self, Self::FinalByApproval | Self::FinalByTime)
     }
 
-    /// Whether a change takes effect: readings until the settlement is final, an approval once while
-    /// it is provisional, a decision from the moment there is something to dispute.
+    /// Whether a change takes effect: readings until the settlement is final, an approval once
+    /// while it is provisional, a decision from the moment there is something to dispute.
     pub fn admits(self, change: Change) -> bool {
         match change {
             Change::Reading => !self.is_final(),

@@ -8,10 +8,11 @@
 //! | import | extra: short | not taken: long |
 //!
 //! What one neighbour is long cancels what another is short, inside a zone first and then up the
-//! tree ([`pool`]), at the zone's clearing price. Only the rest goes to the supplier at the tariffs.
+//! tree (module `pool`), at the zone's clearing price. Only the rest goes to the supplier at the
+//! tariffs.
 //!
-//! [`settle`] is a pure function (law S1): settled again from the same facts it gives the same, so a
-//! late or corrected reading is settled by settling the period anew and posting the
+//! [`settle`] is a pure function (law S1): settled again from the same facts it gives the same, so
+//! a late or corrected reading is settled by settling the period anew and posting the
 //! [`difference`] (law S3).
 
 mod amounts;
@@ -31,6 +32,7 @@ use crate::member::PartyId;
 use crate::money::Money;
 use crate::price::Price;
 use crate::reading::Quality;
+use crate::settlement::position::Positions;
 use crate::tariff::Rates;
 use crate::time::DeliveryPeriod;
 use crate::trade::Trade;
@@ -224,24 +226,18 @@ pub enum SettlementError {
 /// [`SettlementError`]; admitted orders and readings exclude it.
 pub fn settle(facts: &Facts<'_>) -> Result<Settlement, SettlementError> {
     let grid = Grid::of(facts.zones);
-    let positions = position::take(facts, &grid)?;
-    let mut pooled = vec![amounts::Pooled::default(); positions.len()];
+    let mut positions = Positions::take(facts, &grid)?;
+    let mut pooled = vec![amounts::Pooled::default(); positions.parties.len()];
     let pools = pool::cancel(facts, &grid, &positions, |share| {
         pooled.get_mut(share.at()).map_or(Ok(()), |pooled| pooled.add(&share))
     })?;
     let mut community = CommunitySettlement::default();
-    let mut parties = Vec::with_capacity(positions.len());
-    for (position, pooled) in positions.iter().zip(&pooled) {
-        let settled = amounts::party(position, pooled, &facts.rates)?;
-        community.add(&settled)?;
-        parties.push((position.party, settled));
+    for ((_, party), pooled) in positions.parties.iter_mut().zip(&pooled) {
+        amounts::pay(party, pooled, &facts.rates)?;
+        community.add(party)?;
     }
-    Ok(Settlement {
-        period: facts.period,
-        parties: parties.into_iter().collect(),
-        pools,
-        community,
-    })
+    let parties = positions.parties.into_iter().collect();
+    Ok(Settlement { period: facts.period, parties, pools, community })
 }
 
 /// Who cancelled how much, where and at which price: the single steps behind `pooled_long` and
@@ -251,16 +247,33 @@ pub fn settle(facts: &Facts<'_>) -> Result<Settlement, SettlementError> {
 /// As [`settle`].
 pub fn pool_shares(facts: &Facts<'_>) -> Result<Vec<PoolShare>, SettlementError> {
     let grid = Grid::of(facts.zones);
-    let positions = position::take(facts, &grid)?;
+    let positions = Positions::take(facts, &grid)?;
     let mut shares = Vec::new();
     pool::cancel(facts, &grid, &positions, |share| {
-        shares.extend(positions.get(share.at()).map(|position| share.of(position.party, &grid)));
+        let party = positions.parties.get(share.at());
+        shares.extend(party.map(|(party, _)| share.of(*party, &grid)));
         Ok(())
     })?;
     Ok(shares)
 }
 
 impl PartySettlement {
+    /// What it has too much: surplus and not taken.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the sum leaves its range.
+    pub fn long(&self) -> Result<Energy, Overflow> {
+        self.surplus.plus(self.not_taken)
+    }
+
+    /// What it has too little: missing and extra.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the sum leaves its range.
+    pub fn short(&self) -> Result<Energy, Overflow> {
+        self.missing.plus(self.extra)
+    }
+
     /// What the party has earned in the period; negative if it has to pay.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Pooling: what one neighbour is long cancels what another is short.
 //!
 //! Zone by zone from below, everything that is still open under a zone meets there, at one price
-//! before charges: the zone's clearing price, brought into the corridor in which everybody who takes
-//! part does no worse than with the supplier. Who is short pays the charges on the way up to the
-//! zone on top, who is long gets them less:
+//! before charges: the zone's clearing price, brought into the corridor in which everybody who
+//! takes part does no worse than with the supplier. Who is short pays the charges on the way up to
+//! the zone on top, who is long gets them less:
 //!
 //! ```text
 //! feed_in + charges of a long party <= price <= retail - charges of a short party
@@ -12,15 +12,15 @@
 //! Where charges leave no such price for all, those with the longest way stay out: the nearest of
 //! either side take part, and others from near to far while the corridor stays open, all with equal
 //! charges or none of them. That is repeated with what remains, so in the end no long and no short
-//! party is left whose charges to a common zone fit between feed-in and retail. What is left is then
-//! tried again one zone higher.
+//! party is left whose charges to a common zone fit between feed-in and retail. What is left is
+//! then tried again one zone higher.
 //!
-//! The shorter side cancels in full, the longer one pro rata by largest remainder. Odd watt-hours go
-//! by lot, and the lot is known beforehand, because it may not change when a correction settles the
-//! period again: it is drawn from the zone and the period. That is harmless: an odd watt-hour is
-//! worth at most a thousandth of the corridor, it ties only among equal remainders of figures that
-//! all neighbours' meters make together, and the name that draws the lot was given at random when
-//! the party was enrolled.
+//! The shorter side cancels in full, the longer one pro rata by largest remainder. Odd watt-hours
+//! go by lot, and the lot is known beforehand, because it may not change when a correction settles
+//! the period again: it is drawn from the zone and the period. That is harmless: an odd watt-hour
+//! is worth at most a thousandth of the corridor, it ties only among equal remainders of figures
+//! that all neighbours' meters make together, and the name that draws the lot was given at random
+//! when the party was enrolled.
 
 use crate::Overflow;
 use crate::clearing::ration::{Claim, ration};
@@ -29,7 +29,7 @@ use crate::grid::{Grid, Node, PerZone};
 use crate::hash::Digest;
 use crate::member::PartyId;
 use crate::price::Price;
-use crate::settlement::position::Position;
+use crate::settlement::position::Positions;
 use crate::settlement::{Facts, Pool, ZonePrices};
 use crate::time::DeliveryPeriod;
 use crate::zone::ZoneId;
@@ -113,7 +113,7 @@ struct Sides {
 pub(super) fn cancel(
     facts: &Facts<'_>,
     grid: &Grid,
-    positions: &[Position],
+    positions: &Positions,
     mut tell: impl FnMut(Share) -> Result<(), Overflow>,
 ) -> Result<Vec<Pool>, Overflow> {
     let prices = prices(grid, facts.prices);
@@ -157,12 +157,11 @@ fn prices(grid: &Grid, own: &ZonePrices) -> PerZone<Option<i64>> {
 }
 
 /// All imbalances at the zones where they arose.
-fn open(grid: &Grid, positions: &[Position]) -> Result<PerZone<Sides>, Overflow> {
+fn open(grid: &Grid, positions: &Positions) -> Result<PerZone<Sides>, Overflow> {
     let mut open = grid.table(Sides::default());
-    for (at, position) in (0_u32..).zip(positions) {
-        let sides = &mut open[position.node];
-        let imbalances =
-            [(&mut sides.long, position.long()?), (&mut sides.short, position.short()?)];
+    for ((at, node), (_, party)) in (0_u32..).zip(&positions.nodes).zip(&positions.parties) {
+        let sides = &mut open[*node];
+        let imbalances = [(&mut sides.long, party.long()?), (&mut sides.short, party.short()?)];
         for (side, energy) in imbalances {
             if energy.is_positive() {
                 side.push(Open { at, energy: energy.wh(), charges: 0 });
@@ -196,7 +195,7 @@ struct Zone<'a, Tell> {
     feed_in: i64,
     retail: i64,
     salt: Digest,
-    positions: &'a [Position],
+    positions: &'a Positions,
     tell: &'a mut Tell,
 }
 
@@ -290,7 +289,7 @@ impl<Tell: FnMut(Share) -> Result<(), Overflow>> Zone<'_, Tell> {
         let claims: Vec<_> = near.map(claim).collect();
         ration(&claims, energy, &self.salt, |at| {
             let at = usize::try_from(*at).unwrap_or(usize::MAX);
-            self.positions.get(at).map(|position| lot(position.party)).unwrap_or_default()
+            self.positions.parties.get(at).map(|(party, _)| lot(*party)).unwrap_or_default()
         })
     }
 }

@@ -6,105 +6,111 @@ use crate::grid::{Grid, Node};
 use crate::member::PartyId;
 use crate::money::Money;
 use crate::reading::Quality;
-use crate::settlement::{Facts, Metered, SettlementError};
+use crate::settlement::{Delivery, Facts, Metered, PartySettlement, SettlementError};
 use crate::trade::Trade;
 use crate::zone::ZoneId;
 
-/// A party's trades and imbalances; see [`crate::settlement::PartySettlement`] for the fields.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Position {
-    pub(super) party: PartyId,
-    pub(super) node: Node,
-    pub(super) sold: Energy,
-    pub(super) bought: Energy,
-    pub(super) trade_income: Money,
-    pub(super) trade_cost: Money,
-    pub(super) trade_wheeling: Money,
-    pub(super) congestion_rent: Money,
-    pub(super) metered: Metered,
-    pub(super) surplus: Energy,
-    pub(super) missing: Energy,
-    pub(super) extra: Energy,
-    pub(super) not_taken: Energy,
+/// All parties side by side, by party: what is known of their settlement so far.
+pub(super) struct Positions {
+    /// Where each is connected.
+    pub(super) nodes: Vec<Node>,
+    pub(super) parties: Vec<(PartyId, PartySettlement)>,
 }
 
-/// The positions of all parties, by party.
-pub(super) fn take(facts: &Facts<'_>, grid: &Grid) -> Result<Vec<Position>, SettlementError> {
-    let mut positions = Vec::with_capacity(facts.parties.len());
-    for (party, delivery) in facts.parties {
-        positions.push(Position::of(*party, delivery.zone, delivery.metered, grid)?);
-    }
-    add_strangers(facts, grid, &mut positions)?;
-    for trade in facts.trades {
-        if let Some(seller) = find(&mut positions, trade.seller) {
-            seller.sell(trade)?;
+impl Positions {
+    /// Trades and imbalances of all parties; nothing is pooled or paid for yet.
+    pub(super) fn take(facts: &Facts<'_>, grid: &Grid) -> Result<Self, SettlementError> {
+        let mut positions = Self::of(facts.parties.iter().map(|(one, at)| (*one, *at)), grid)?;
+        let mut ends = positions.ends(facts.trades);
+        if ends.iter().any(|ends| ends.contains(&None)) {
+            let mut all = facts.parties.clone();
+            all.extend(strangers(facts));
+            positions = Self::of(all.into_iter(), grid)?;
+            ends = positions.ends(facts.trades);
         }
-        if let Some(buyer) = find(&mut positions, trade.buyer) {
-            buyer.buy(trade)?;
+        for (trade, [seller, buyer]) in facts.trades.iter().zip(ends) {
+            if let Some((_, seller)) = seller.and_then(|at| positions.parties.get_mut(at)) {
+                seller.sell(trade)?;
+            }
+            if let Some((_, buyer)) = buyer.and_then(|at| positions.parties.get_mut(at)) {
+                buyer.buy(trade)?;
+            }
         }
+        for (_, party) in &mut positions.parties {
+            party.compare()?;
+        }
+        Ok(positions)
     }
-    for position in &mut positions {
-        position.compare()?;
-    }
-    Ok(positions)
-}
 
-/// Adds who stands in a trade alone. The zone is that of its first trade by zone number, so that the
-/// order of the trades does not matter.
-fn add_strangers(
-    facts: &Facts<'_>,
-    grid: &Grid,
-    positions: &mut Vec<Position>,
-) -> Result<(), SettlementError> {
-    let ends = facts
-        .trades
-        .iter()
-        .flat_map(|trade| [(trade.seller, trade.path.from), (trade.buyer, trade.path.to)]);
-    let mut strangers: Vec<(PartyId, ZoneId)> =
-        ends.filter(|(party, _)| !facts.parties.contains_key(party)).collect();
-    if strangers.is_empty() {
-        return Ok(());
-    }
-    strangers.sort_unstable();
-    strangers.dedup_by_key(|(party, _)| *party);
-    for (party, zone) in strangers {
-        positions.push(Position::of(party, zone, None, grid)?);
-    }
-    positions.sort_unstable_by_key(|position| position.party);
-    Ok(())
-}
-
-fn find(positions: &mut [Position], party: PartyId) -> Option<&mut Position> {
-    let at = positions.binary_search_by_key(&party, |position| position.party).ok()?;
-    positions.get_mut(at)
-}
-
-impl Position {
     fn of(
-        party: PartyId,
-        zone: ZoneId,
-        metered: Option<Metered>,
+        deliveries: impl ExactSizeIterator<Item = (PartyId, Delivery)>,
         grid: &Grid,
     ) -> Result<Self, SettlementError> {
-        let node = grid.node(zone).ok_or(SettlementError::UnknownZone { party, zone })?;
-        // Replaced by the trades once they are known.
-        let never_came =
-            Metered { imported: Energy::ZERO, exported: Energy::ZERO, quality: Quality::Missing };
-        Ok(Self {
-            party,
-            node,
-            sold: Energy::ZERO,
-            bought: Energy::ZERO,
-            trade_income: Money::ZERO,
-            trade_cost: Money::ZERO,
-            trade_wheeling: Money::ZERO,
-            congestion_rent: Money::ZERO,
-            metered: metered.unwrap_or(never_came),
-            surplus: Energy::ZERO,
-            missing: Energy::ZERO,
-            extra: Energy::ZERO,
-            not_taken: Energy::ZERO,
-        })
+        let mut nodes = Vec::with_capacity(deliveries.len());
+        let mut parties = Vec::with_capacity(deliveries.len());
+        for (party, Delivery { zone, metered }) in deliveries {
+            nodes.push(grid.node(zone).ok_or(SettlementError::UnknownZone { party, zone })?);
+            // A reading that never came is replaced by the trades once they are known.
+            let metered = metered.unwrap_or(Metered {
+                imported: Energy::ZERO,
+                exported: Energy::ZERO,
+                quality: Quality::Missing,
+            });
+            parties.push((party, PartySettlement::before_trades(metered)));
+        }
+        Ok(Self { nodes, parties })
+    }
+
+    /// The numbers of each trade's seller and buyer; `None` for who is not among the parties.
+    fn ends(&self, trades: &[Trade]) -> Vec<[Option<usize>; 2]> {
+        // As numbers side by side, identifiers are found several times as fast; the order is the
+        // same.
+        let number = |party: &PartyId| u128::from_be_bytes(*party.as_bytes());
+        let parties: Vec<u128> = self.parties.iter().map(|(party, _)| number(party)).collect();
+        let find = |party: &PartyId| parties.binary_search(&number(party)).ok();
+        trades.iter().map(|trade| [find(&trade.seller), find(&trade.buyer)]).collect()
+    }
+}
+
+/// Who stands in a trade alone, as if a reading never came. The zone is the lowest by number that a
+/// trade names, so that the order of the trades does not matter.
+fn strangers(facts: &Facts<'_>) -> impl Iterator<Item = (PartyId, Delivery)> {
+    let ends = |trade: &Trade| [(trade.seller, trade.path.from), (trade.buyer, trade.path.to)];
+    let ends = facts.trades.iter().flat_map(ends);
+    let mut strangers: Vec<(PartyId, ZoneId)> =
+        ends.filter(|(party, _)| !facts.parties.contains_key(party)).collect();
+    strangers.sort_unstable();
+    strangers.dedup_by_key(|(party, _)| *party);
+    strangers.into_iter().map(|(party, zone)| (party, Delivery { zone, metered: None }))
+}
+
+impl PartySettlement {
+    fn before_trades(metered: Metered) -> Self {
+        let (energy, money) = (Energy::ZERO, Money::ZERO);
+        Self {
+            sold: energy,
+            bought: energy,
+            metered,
+            surplus: energy,
+            missing: energy,
+            extra: energy,
+            not_taken: energy,
+            pooled_long: energy,
+            pooled_short: energy,
+            supplied: energy,
+            fed_in: energy,
+            trade_income: money,
+            trade_cost: money,
+            trade_wheeling: money,
+            congestion_rent: money,
+            pool_income: money,
+            pool_cost: money,
+            pool_wheeling: money,
+            supplier_income: money,
+            supplier_cost: money,
+            levies: money,
+            tax: money,
+        }
     }
 
     fn sell(&mut self, trade: &Trade) -> Result<(), Overflow> {
@@ -132,15 +138,5 @@ impl Position {
         self.extra = self.metered.imported.excess_over(self.bought)?;
         self.not_taken = self.bought.excess_over(self.metered.imported)?;
         Ok(())
-    }
-
-    /// What it has too much.
-    pub(super) fn long(&self) -> Result<Energy, Overflow> {
-        self.surplus.plus(self.not_taken)
-    }
-
-    /// What it has too little.
-    pub(super) fn short(&self) -> Result<Energy, Overflow> {
-        self.missing.plus(self.extra)
     }
 }

@@ -81,8 +81,8 @@ pub fn of_trade(trade: &Trade) -> impl Iterator<Item = Transfer> {
 }
 
 /// What is to be posted of imbalances so that the books show `now`, after `posted` has been: all of
-/// it at first, exact differences after a correction, nothing if the period is settled again from the
-/// same facts (law S3). The trades' own money is [`of_trade`].
+/// it at first, exact differences after a correction, nothing if the period is settled again from
+/// the same facts (law S3). The trades' own money is [`of_trade`].
 ///
 /// Pooling ties neighbours together, so a correction of one reading may change what others are due
 /// too.

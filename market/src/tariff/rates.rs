@@ -52,9 +52,9 @@ impl Rates {
         self.taxed(Price::ZERO, Price::ZERO)
     }
 
-    /// What a household saves for each kWh that a neighbour delivers instead of the supplier, before
-    /// it pays the neighbour: a bid up to this price never costs more than the supplier. Not below
-    /// `retail`.
+    /// What a household saves for each kWh that a neighbour delivers instead of the supplier,
+    /// before it pays the neighbour: a bid up to this price never costs more than the supplier. Not
+    /// below `retail`.
     pub fn avoidable(&self) -> Price {
         let (all_in, anyway) = (self.all_in(), self.on_import());
         let saved = all_in.micros_per_kwh().saturating_sub(anyway.micros_per_kwh());
@@ -94,6 +94,12 @@ impl Rates {
 
 /// Rounded half to even; `None` beyond 64 bits.
 fn millionths_of(base: i64, millionths: u32) -> Option<i64> {
+    // Nearly every product fits into 64 bits, where the division costs a fraction.
+    if let Some(exact) = base.checked_mul(i64::from(millionths)) {
+        let (floor, rest) = (exact.div_euclid(1_000_000), exact.rem_euclid(1_000_000));
+        let up = rest > 500_000 || (rest == 500_000 && floor.rem_euclid(2) == 1);
+        return floor.checked_add(i64::from(up));
+    }
     let exact = i128::from(base).checked_mul(i128::from(millionths))?;
     let (floor, rest) = (exact.div_euclid(1_000_000), exact.rem_euclid(1_000_000));
     let up = rest > 500_000 || (rest == 500_000 && floor.rem_euclid(2) == 1);

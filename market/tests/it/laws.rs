@@ -116,6 +116,11 @@ fn an_order_outside_the_grid_is_noticed() {
     let unknown = ClearingError::UnknownZone { order: order_id(5), zone: ZoneId(7) };
     assert_eq!(judged, Err(BrokenLaw::Book(unknown.clone())));
     assert_eq!(auction(&book(&far, salt(0)), &flat(500_000, 1)), Err(unknown));
+    // Also one that is left out because its own party stands on the other side.
+    let own = |order: Bare| Bare { party: Some(0), ..order };
+    let crossed = [own(bid(&[(100, 5)])).at(7), own(offer(&[(100, 5)]))];
+    let unknown = ClearingError::UnknownZone { order: order_id(0), zone: ZoneId(7) };
+    assert_eq!(auction(&book(&crossed, salt(0)), &flat(500_000, 1)), Err(unknown));
 }
 
 #[test]

@@ -68,7 +68,8 @@ proptest! {
             deal.0 += trade.energy.wh();
         }
         for (name, (energy, trade)) in deals {
-            let (seller, buyer) = (settlement.parties[&trade.seller], settlement.parties[&trade.buyer]);
+            let seller = settlement.parties[&trade.seller];
+            let buyer = settlement.parties[&trade.buyer];
             let unproven = [seller, buyer].iter().any(|s| s.metered.quality == Quality::Missing);
             let certified = found.get(&name).map_or(0, |one| one.energy.wh());
             if trade.origin.is_none() || unproven {

@@ -1,5 +1,6 @@
-//! S2: readings in any order, repeated, settle alike. S3: run k+1 posts f(new) - already posted, and
-//! a re-run posts nothing. S6: estimates are marked, and the later correction is the exact difference.
+//! S2: readings in any order, repeated, settle alike. S3: run k+1 posts f(new) - already posted,
+//! and a re-run posts nothing. S6: estimates are marked, and the later correction is the exact
+//! difference.
 
 use std::collections::BTreeMap;
 

@@ -98,7 +98,10 @@ proptest! {
     fn delivered_as_traded_there_is_nothing_to_settle_but_the_trades(world in world::worlds()) {
         let world = world.metering(&vec![None; world.homes.len()]);
         let rates = world.rates();
-        for (n, s) in (0..).zip(world.homes.iter()).map(|(n, _)| (n, world.settled().parties[&party(n)])) {
+        let settlement = world.settled();
+        prop_assert!(settlement.pools.is_empty());
+        for n in 0..world.homes.len() {
+            let s = settlement.parties[&party(n)];
             let sum = |amount: fn(&Trade) -> Money, mine: &dyn Fn(&Trade) -> bool| -> i64 {
                 let trades = world.trades.iter().filter(|trade| mine(trade));
                 trades.map(|trade| amount(trade).micros()).sum()
@@ -111,6 +114,5 @@ proptest! {
             prop_assert_eq!(
                 s.net_income().unwrap().micros(), earned - levies.micros() - tax.micros());
         }
-        prop_assert!(world.settled().pools.is_empty());
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use market::money::Money;
-use market::settlement::{Cause, Holder, Transfer, difference, of_trade};
+use market::settlement::{Cause, Holder, Imbalance, Transfer, difference, of_trade, pool_shares};
 use proptest::prelude::*;
 
 use crate::settlement::world::{self, World};
@@ -98,14 +98,14 @@ proptest! {
             .sum();
         prop_assert!(2 * settlement.community.rounding.micros().abs() <= 3 * sides);
         // And what each pays or gets in a pool is its share at the price, as near.
-        let shares = world.facts(market::settlement::pool_shares).unwrap();
+        let shares = world.facts(pool_shares).unwrap();
         for (party, s) in &settlement.parties {
             let exact_thousandths: i64 = shares
                 .iter()
                 .filter(|share| share.party == *party)
                 .map(|share| {
                     let worth = share.energy.wh() * share.price.micros_per_kwh();
-                    if share.imbalance == market::settlement::Imbalance::Long { worth } else { -worth }
+                    if share.imbalance == Imbalance::Long { worth } else { -worth }
                 })
                 .sum();
             let got = s.pool_income.micros() - s.pool_cost.micros();

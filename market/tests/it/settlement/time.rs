@@ -1,5 +1,5 @@
-//! S7: days of 23 and 25 hours and leap days lose or double no period, and each period has the price
-//! of its local time.
+//! S7: days of 23 and 25 hours and leap days lose or double no period, and each period has the
+//! price of its local time.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Random communities in one delivery period: a tree, parties, two cleared gates, readings, a tariff.
+//! Random communities in one delivery period: a tree, parties, two cleared gates, readings, a
+//! tariff.
 
 use std::collections::BTreeMap;
 
