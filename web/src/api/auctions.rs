@@ -90,7 +90,8 @@ pub(crate) struct AuctionEdge {
     /// The most that may flow down in the delivery period; null without a limit.
     #[schema(required)]
     capacity_down_wh: Option<i64>,
-    /// Whether no more can flow in the direction of the flow.
+    /// Whether no more can flow in the direction of the flow: the line, or what earlier gates of the
+    /// period have left of it, is used up.
     full: bool,
     /// What the grid operator takes per kWh.
     charge_per_kwh: String,
@@ -196,7 +197,8 @@ fn edge(tree: &ZoneTree, result: &EdgeResult) -> Option<AuctionEdge> {
         flow_wh: result.flow.wh(),
         capacity_up_wh: edge.capacity_up.map(Energy::wh),
         capacity_down_wh: edge.capacity_down.map(Energy::wh),
-        full: is_full(&edge, result.flow),
+        // A later gate of the period finds only what earlier ones have left of the line.
+        full: is_full(&edge, result.flow) || !result.rent.is_zero(),
         charge_per_kwh: price(edge.charge),
         charge: money(result.charge),
         rent: money(result.rent),

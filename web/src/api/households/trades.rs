@@ -114,7 +114,7 @@ fn shown(trade: &OwnTrade, ledger: &LedgerState) -> HouseholdTrade {
         amount: money(trade.amount),
         charge: money(trade.charge),
         rent: money(trade.rent),
-        path: path(&trade, ledger),
+        path: path(trade, ledger),
         counterparty: trade.counterparty.to_string(),
         origin: trade.origin.map(EnergyOrigin::from),
         state,
