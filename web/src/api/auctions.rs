@@ -84,14 +84,15 @@ pub(crate) struct AuctionEdge {
     parent_label: String,
     /// What flows over it: positive towards the zone above, negative away from it.
     flow_wh: i64,
-    /// The most that may flow up in the delivery period; null without a limit.
+    /// The most that may flow up: what earlier gates of the period have left of the capacity; null
+    /// without a limit.
     #[schema(required)]
     capacity_up_wh: Option<i64>,
-    /// The most that may flow down in the delivery period; null without a limit.
+    /// The most that may flow down: what earlier gates of the period have left of the capacity; null
+    /// without a limit.
     #[schema(required)]
     capacity_down_wh: Option<i64>,
-    /// Whether no more can flow in the direction of the flow: the line, or what earlier gates of the
-    /// period have left of it, is used up.
+    /// Whether no more can flow in the direction of the flow.
     full: bool,
     /// What the grid operator takes per kWh.
     charge_per_kwh: String,
@@ -158,7 +159,8 @@ async fn auction(site: &Site, clearing: Clearing) -> Result<Json<Auction>, Probl
     let supply = site.model.steps(&clearing, Side::Sell).await?;
     let (zones, edges) = (site.model.zones(&clearing).await?, site.model.edges(&clearing).await?);
     let state = site.live.tip().state;
-    let tree = state.zones().during(clearing.period);
+    let earlier = site.model.earlier_flows(&clearing).await?;
+    let tree = state.zones().during(clearing.period).after(&earlier);
     Ok(Json(Auction {
         period_start_ms: clearing.period.start().as_millis(),
         gate: clearing.gate.0,
@@ -169,8 +171,8 @@ async fn auction(site: &Site, clearing: Clearing) -> Result<Json<Auction>, Probl
         volume_wh: clearing.volume.wh(),
         welfare: money(clearing.welfare),
         supplier: SupplierPrices::of(&state.rules().rates(clearing.period)),
-        zones: zones.iter().map(|result| zone(tree, result)).collect(),
-        edges: edges.iter().filter_map(|result| edge(tree, result)).collect(),
+        zones: zones.iter().map(|result| zone(&tree, result)).collect(),
+        edges: edges.iter().filter_map(|result| edge(&tree, result)).collect(),
         demand: demand.into_iter().map(step).collect(),
         supply: supply.into_iter().map(step).collect(),
         bids_count: clearing.bids_count,
@@ -197,8 +199,7 @@ fn edge(tree: &ZoneTree, result: &EdgeResult) -> Option<AuctionEdge> {
         flow_wh: result.flow.wh(),
         capacity_up_wh: edge.capacity_up.map(Energy::wh),
         capacity_down_wh: edge.capacity_down.map(Energy::wh),
-        // A later gate of the period finds only what earlier ones have left of the line.
-        full: is_full(&edge, result.flow) || !result.rent.is_zero(),
+        full: is_full(&edge, result.flow),
         charge_per_kwh: price(edge.charge),
         charge: money(result.charge),
         rent: money(result.rent),

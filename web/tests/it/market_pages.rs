@@ -161,6 +161,7 @@ async fn prices_are_those_of_the_clearings() {
 fn shows_zones(
     auction: &Value,
     result: &market::clearing::ClearingResult,
+    room: &dyn Fn(u16) -> Option<i64>,
     seen: &mut BTreeSet<&'static str>,
 ) {
     let zones = list(&auction["zones"]);
@@ -180,10 +181,10 @@ fn shows_zones(
         assert_eq!(micros(shown, "charge_per_kwh"), 10_000);
         assert_eq!(micros(shown, "charge"), edge.charge.micros());
         assert_eq!(micros(shown, "rent"), edge.rent.micros());
+        assert_eq!(shown["capacity_up_wh"].as_i64(), room(edge.zone.0));
         let full = shown["capacity_up_wh"].as_i64().is_some_and(|most| flow_wh >= most);
-        // There is rent only on a full line; a later gate finds less room than the whole capacity.
-        let full = full || !edge.rent.is_zero();
         assert_eq!(shown["full"], full, "{shown}");
+        assert!(full || edge.rent.is_zero(), "rent without a full line: {shown}");
         seen.insert(if full { "full" } else { "free" });
         seen.extend((!edge.rent.is_zero()).then_some("rent"));
         seen.extend((flow_wh > 0).then_some("up"));
@@ -245,7 +246,15 @@ async fn auctions_show_the_book_that_was_cleared() {
         let rates = stage.community.genesis.rules.rates(result.period);
         assert_eq!(micros(&auction, "retail"), rates.retail.micros_per_kwh());
         assert_eq!(micros(&auction, "avoidable"), rates.avoidable().micros_per_kwh());
-        shows_zones(&auction, result, &mut seen);
+        // The gates of a period share the capacity of the line above feeder 2.
+        let earlier = |zone: u16| -> i64 {
+            let gates = cleared(&stage.community).map(|one| &one.result);
+            let gates = gates.filter(|one| one.period == result.period && one.gate < result.gate);
+            let edges = gates.flat_map(|one| &one.edges).filter(|edge| edge.zone.0 == zone);
+            edges.map(|edge| edge.flow.wh()).sum()
+        };
+        let room = |zone: u16| (zone == 2).then(|| (300 - earlier(zone)).max(0));
+        shows_zones(&auction, result, &room, &mut seen);
         assert_eq!(whole(&auction, "gate"), i64::from(result.gate.0));
         let gates = &stage.community.genesis.rules.gates;
         let closed_at = gates.closes_at(result.period, result.gate).expect("a gate");

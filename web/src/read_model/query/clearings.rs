@@ -10,7 +10,7 @@ use market::money::Money;
 use market::order::Side;
 use market::price::Price;
 use market::time::{DeliveryPeriod, Timestamp};
-use market::zone::ZoneId;
+use market::zone::{Flows, ZoneId};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -191,6 +191,26 @@ impl ReadModel {
                 })
             };
             rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// What flows over each edge after the gates of the period before this one.
+    pub(crate) async fn earlier_flows(&self, clearing: &Clearing) -> Result<Flows, StoreError> {
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT zone, flow_wh FROM clearing_edges \
+                 WHERE period_start_ms = $1 AND gate < $2",
+            )
+            .bind(clearing.period.start().as_millis())
+            .bind(i64::from(clearing.gate.0))
+            .fetch_all(&self.pool)
+            .await?;
+            let mut flows = Flows::default();
+            for row in &rows {
+                flows.add(zone(row, "zone")?, energy(row, "flow_wh")?)?;
+            }
+            Ok(flows)
         })
         .await
     }
