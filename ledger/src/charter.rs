@@ -13,8 +13,15 @@ use std::sync::{Arc, OnceLock};
 
 use crate::acts::{Endpoint, Operators};
 use crate::genesis::{Genesis, GenesisError, soundness};
-use crate::leaves::leaf;
+use crate::leaves::{leaf, leaf_bytes};
+use crate::merkle;
 use crate::validators::ValidatorSet;
+
+/// The kind of the leaf for rules, grid and validators.
+pub(crate) const CHARTER: u8 = 2;
+
+/// The kind of the leaves for members.
+pub(crate) const MEMBER: u8 = 3;
 
 /// What a community agreed on. Nobody changes it once it is made, so its hashes always hold; a
 /// change makes another one.
@@ -95,13 +102,18 @@ impl Charter {
         &self.shared.articles.endpoints
     }
 
+    /// The bytes of the leaf for all but the members.
+    pub(crate) fn common_bytes(&self) -> Vec<u8> {
+        let Articles { rules, zones, validators, operators, endpoints, .. } =
+            &self.shared.articles;
+        leaf_bytes(CHARTER, &(), &(rules, zones, validators, operators, endpoints))
+    }
+
     /// The leaves' hashes: one for rules, grid, validators and operators together, one per member.
     pub(crate) fn hashes(&self) -> &[Digest] {
         self.shared.hashes.get_or_init(|| {
-            let Articles { rules, zones, validators, operators, endpoints, .. } =
-                &self.shared.articles;
-            let common = leaf(2, &(), &(rules, zones, validators, operators, endpoints));
-            let members = self.members().iter().map(|(key, value)| leaf(3, key, value));
+            let common = merkle::leaf(&self.common_bytes());
+            let members = self.members().iter().map(|(key, value)| leaf(MEMBER, key, value));
             std::iter::once(common).chain(members).collect()
         })
     }

@@ -19,7 +19,10 @@
 //! | [`apply`] | | apply |
 //! | [`results`] | what a block decided | |
 //! | [`posting`] | double entry | post |
+//! | [`salt`] | what keeps a forgotten leaf from being guessed | |
+//! | [`pruned`] | a block of which some is forgotten | erase, verify |
 //! | [`merkle`], [`receipt`] | proofs | prove, verify |
+//! | [`handover`] | one validator set appoints the next | verify |
 //! | [`follower`] | a verifying follower | follow |
 #![cfg_attr(
     not(test),
@@ -41,11 +44,16 @@ mod charter;
 pub mod draft;
 pub mod follower;
 pub mod genesis;
+pub mod handover;
 mod leaves;
 pub mod merkle;
 pub mod posting;
+mod proof_json;
+pub mod pruned;
 pub mod receipt;
 pub mod results;
+pub mod salt;
 pub mod state;
+pub mod state_proof;
 pub mod transaction;
 pub mod validators;

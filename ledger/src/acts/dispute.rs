@@ -86,6 +86,16 @@ pub enum Verdict {
     } = 2,
 }
 
+impl Verdict {
+    /// Whether it corrects a reading of a party.
+    pub fn names(&self, party: &PartyId) -> bool {
+        match self {
+            Self::Dismissed => false,
+            Self::Corrected { readings } => readings.iter().any(|one| one.party == *party),
+        }
+    }
+}
+
 /// What a party's meter is taken to have counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Corrected {

@@ -10,6 +10,7 @@ use market::zone::ZoneId;
 
 use super::membership::check_free;
 use super::{Join, NotApplied, Scene, Signer, active};
+use crate::posting::Account;
 
 /// How many keys may join by one invitation, one after the other: each costs everybody a place in
 /// the state.
@@ -181,6 +182,7 @@ impl Scene<'_> {
         match &open.purpose {
             purpose @ Purpose::NewMember { .. } => {
                 self.state.charter = self.with_new_member(purpose, approved)?;
+                self.state.accounts.open(Account::Party(purpose.party()));
             }
             Purpose::NewKey { party } => {
                 active(self.state, *party)?;

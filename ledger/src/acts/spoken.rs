@@ -97,6 +97,27 @@ impl Signable for OperatorAct {
     const DOMAIN: &'static str = "hidamari/operator-act/1";
 }
 
+impl Measure {
+    /// Whether it is about a party by name. An enrolment names an invitation, not the party.
+    pub fn names(&self, party: &PartyId) -> bool {
+        match self {
+            Self::Invite { purpose, .. } => purpose.party() == *party,
+            Self::Revoke { party: named }
+            | Self::RecordPayout { party: named, .. }
+            | Self::Erase { party: named } => named == party,
+            Self::Decide { verdict, .. } => verdict.names(party),
+            Self::CancelInvitation { .. }
+            | Self::Enrol { .. }
+            | Self::Grid { .. }
+            | Self::Tariff { .. }
+            | Self::Mechanism { .. }
+            | Self::Validators { .. }
+            | Self::Operators { .. }
+            | Self::Approve { .. } => false,
+        }
+    }
+}
+
 /// What an operator can do.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]

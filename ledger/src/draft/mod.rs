@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 
 use crate::block::{BLOCK_VERSION, Block, Header, transactions_root};
 use crate::results::{BlockResults, results_root};
+use crate::salt::BlockSalt;
 use crate::state::State;
 use crate::transaction::Transaction;
 
@@ -57,6 +58,7 @@ pub struct Draft {
     state: State,
     results: BlockResults,
     transactions: Vec<Transaction>,
+    salt: BlockSalt,
     time: Timestamp,
     /// The periods whose facts this block has changed.
     reopened: BTreeSet<DeliveryPeriod>,
@@ -75,11 +77,12 @@ pub struct Executed {
 
 impl Draft {
     /// Starts the block after `state` at market time `time`: closes and clears every gate that the
-    /// time has reached. What the block itself carries comes too late for those.
+    /// time has reached. What the block itself carries comes too late for those. Who proposes the
+    /// block draws `salt` at random; all others take it from the block.
     ///
     /// # Errors
     /// [`DraftError`] if the time does not rise, or a clearing cannot be computed.
-    pub fn open(state: &State, time: Timestamp) -> Result<Self, DraftError> {
+    pub fn open(state: &State, time: Timestamp, salt: BlockSalt) -> Result<Self, DraftError> {
         if time <= state.time {
             return Err(DraftError::TimeNotRising { time, previous: state.time });
         }
@@ -87,6 +90,7 @@ impl Draft {
             state: state.clone(),
             results: BlockResults::default(),
             transactions: Vec::new(),
+            salt,
             time,
             reopened: BTreeSet::new(),
         };
@@ -120,13 +124,14 @@ impl Draft {
             height: self.state.height,
             time: self.time,
             previous,
-            transactions_root: transactions_root(&self.transactions),
+            transactions_root: transactions_root(&self.transactions, &self.salt),
             state_root: self.state.next_root(),
-            results_root: results_root(&self.results.leaves()),
+            results_root: results_root(&self.results.leaves(), &self.salt),
             next_validators: self.state.validators().hash(),
+            salts: self.salt.commitment(),
         };
         self.state.tip = header.hash();
-        let block = Block { header, transactions: self.transactions };
+        let block = Block { header, salt: self.salt, transactions: self.transactions };
         Ok(Executed { block, state: self.state, results: self.results })
     }
 }

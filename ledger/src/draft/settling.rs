@@ -1,13 +1,13 @@
 //! Settling: what is due, what is corrected, and what can be forgotten afterwards.
 
 use market::certificate;
-use market::settlement::{self, Facts, Settlement, Transfer, settle};
+use market::settlement::{self, Facts, Settlement, Transfer, settle_with_shares};
 use market::time::DeliveryPeriod;
 use std::collections::BTreeSet;
 
 use super::{Draft, DraftError, SETTLED_PERIODS_MAX};
 use crate::acts::settlements_digest;
-use crate::results::{CommunitySettled, Settled};
+use crate::results::{CommunitySettled, PoolPart, Settled};
 use crate::state::{CURVES, State};
 
 impl Draft {
@@ -46,7 +46,8 @@ impl Draft {
             zones: charter.zones().during(period),
             prices: &prices,
         };
-        let settlement = settle(&facts)?;
+        let (settlement, shares) = settle_with_shares(&facts)?;
+        let mut pooled = PoolPart::by_party(&shares);
         let before = self.state.settled.get(&period);
         let transfers = settlement::difference(&settlement, before)?;
         let issued = certificate::issue(&settlement, trades)?;
@@ -55,7 +56,8 @@ impl Draft {
         self.results.certificates.extend(certificates);
         for (party, now) in &settlement.parties {
             if before.and_then(|before| before.parties.get(party)) != Some(now) {
-                let settled = Settled { party: *party, period, settlement: *now };
+                let pooled = pooled.remove(party).unwrap_or_default();
+                let settled = Settled { party: *party, period, settlement: *now, pooled };
                 self.results.settlements.push(settled);
             }
         }

@@ -4,6 +4,7 @@
 
 use ledger::block::Block;
 use ledger::genesis;
+use ledger::pruned::PrunedBlock;
 use ledger::receipt::Receipt;
 use ledger::results::{Cleared, ServedBlock};
 use ledger::transaction::{NotATransaction, TRANSACTION_BYTES_MAX, Transaction};
@@ -143,11 +144,25 @@ fn served_blocks_are_read_from_one_spelling_or_refused() {
 }
 
 #[test]
+fn pruned_blocks_are_read_from_one_spelling_or_refused() {
+    let chain = Chain::of_one_traded_quarter();
+    let pruned =
+        |height| PrunedBlock::of(&chain.served(height).committed.block, &chain.leaves(height));
+    let seeds: Vec<_> = (1..=6).map(|height| pruned(height).to_bytes()).collect();
+    feed(&seeds, 10_000, |bytes| {
+        let Ok(read) = PrunedBlock::from_bytes(bytes) else { return false };
+        assert_eq!(read.to_bytes(), bytes);
+        assert_eq!(read.verify(), Ok(()));
+        true
+    });
+}
+
+#[test]
 fn receipt_files_are_read_from_one_spelling_and_proved_only_if_untouched() {
     let chain = Chain::of_one_traded_quarter();
     let genesis = neighbourhood();
     let committed = chain.served(2).committed;
-    let receipt = Receipt::of(&chain.leaves(2), 1, &committed.block.header, &committed.certificate);
+    let receipt = Receipt::of_result(&committed, &chain.leaves(2), 1, &[]);
     let text = receipt.expect("a leaf").to_json();
     feed(&[text.clone().into_bytes()], 4_000, |bytes| {
         let Ok(changed) = std::str::from_utf8(bytes) else { return false };

@@ -9,6 +9,7 @@ use ledger::block::Header;
 use ledger::certificate::{VoteKind, vote_bytes};
 use ledger::genesis;
 use ledger::receipt::Receipt;
+use ledger::salt::Tree;
 use ledger::transaction::Transaction;
 use ledger::validators::{Address, Validator};
 use market::order::Side;
@@ -82,9 +83,14 @@ fn canonical_bytes() {
     line("vote.prevote", vote(VoteKind::Prevote, true));
     line("vote.precommit", vote(VoteKind::Precommit, true));
     line("vote.precommit_nil", vote(VoteKind::Precommit, false));
+    let second = Chain::of_one_traded_quarter().served(2).committed.block;
+    line("block.2.salt", hex::encode(second.salt.as_bytes()));
+    line("block.2.salt_commitment", second.salt.commitment().to_string());
     for (number, leaf) in Chain::of_one_traded_quarter().leaves(2).iter().enumerate() {
+        let salt = second.salt.leaf_salt(Tree::Results, u64::try_from(number).expect("few"));
+        line(&format!("leaf.{number}.salt"), salt.to_string());
         line(&format!("leaf.{number}.bytes"), hex::encode(leaf.to_bytes()));
-        line(&format!("leaf.{number}.hash"), leaf.hash().to_string());
+        line(&format!("leaf.{number}.hash"), leaf.hash(&salt).to_string());
     }
     let text = lines.join("\n") + "\n";
     compare("canonical_bytes.txt", &text);
@@ -111,7 +117,7 @@ fn a_receipt_and_the_genesis_that_it_is_checked_against() {
     let chain = Chain::of_one_traded_quarter();
     let committed = chain.served(2).committed;
     let leaves = chain.leaves(2);
-    let trade = Receipt::of(&leaves, 1, &committed.block.header, &committed.certificate);
+    let trade = Receipt::of_result(&committed, &leaves, 1, &[]);
     compare("receipt.json", &trade.expect("a leaf").to_json());
     compare("genesis.toml", &genesis::write(&neighbourhood()).expect("a sound genesis"));
     // What lies on disk holds by itself.

@@ -6,6 +6,7 @@ use ledger::block::BlockHash;
 use ledger::certificate::CommitCertificate;
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger_node::store::{Store, StoreError};
 use sqlx::ConnectOptions as _;
@@ -20,7 +21,8 @@ fn genesis() -> Genesis {
 }
 
 fn block_after(state: &State) -> Executed {
-    Draft::open(state, state.time().plus_millis(1_000)).unwrap().finish().unwrap()
+    let salt = BlockSalt::from_bytes([7; 32]);
+    Draft::open(state, state.time().plus_millis(1_000), salt).unwrap().finish().unwrap()
 }
 
 fn certificate(executed: &Executed) -> CommitCertificate {
