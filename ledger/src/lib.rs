@@ -22,6 +22,8 @@
 //! | [`salt`] | what keeps a forgotten leaf from being guessed | |
 //! | [`pruned`] | a block of which some is forgotten | erase, verify |
 //! | [`merkle`], [`receipt`] | proofs | prove, verify |
+//! | [`statement`] | everything one party paid and received | collect, verify |
+//! | [`chain_file`] | a whole chain in one file | write, check |
 //! | [`handover`] | one validator set appoints the next | verify |
 //! | [`follower`] | a verifying follower | follow |
 #![cfg_attr(
@@ -40,6 +42,7 @@ pub mod acts;
 pub mod apply;
 pub mod block;
 pub mod certificate;
+pub mod chain_file;
 mod charter;
 pub mod draft;
 pub mod follower;
@@ -55,5 +58,6 @@ pub mod results;
 pub mod salt;
 pub mod state;
 pub mod state_proof;
+pub mod statement;
 pub mod transaction;
 pub mod validators;

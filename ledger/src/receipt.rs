@@ -344,7 +344,7 @@ fn transaction_words(transaction: &Transaction) -> String {
     }
 }
 
-fn account_words(account: &Account) -> String {
+pub(crate) fn account_words(account: &Account) -> String {
     match account {
         Account::Party(party) => format!("party {party}"),
         Account::Supplier => "the supplier".to_owned(),

@@ -4,6 +4,7 @@ mod neighbourhood;
 
 mod certificates;
 mod chain;
+mod chain_files;
 mod complete_rules;
 mod decoders;
 mod followers;
@@ -15,3 +16,5 @@ mod pruned;
 mod receipts;
 mod refusals;
 mod settling;
+mod statements;
+mod street;

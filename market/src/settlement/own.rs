@@ -9,10 +9,11 @@ use crate::trade::Trade;
 
 /// What [`super::settle`] has for one party, from its own trades, its meter, and its parts in the
 /// pools alone: the same sums and the same rounding, without its neighbours. Trades and parts of
-/// others are passed over.
+/// others are passed over. Parts that are more than the imbalance make `fed_in` or `supplied`
+/// negative, as [`super::settle`] never does.
 ///
 /// # Errors
-/// [`Overflow`] if a sum leaves its range, or the parts are more than the party's imbalance.
+/// [`Overflow`] if a sum leaves its range.
 pub fn settle_own(
     party: &PartyId,
     metered: Option<Metered>,
@@ -38,8 +39,5 @@ pub fn settle_own(
         pooled.add_part(*imbalance, energy.wh(), price, charges)?;
     }
     amounts::pay(&mut own, &pooled, rates)?;
-    if own.fed_in.is_negative() || own.supplied.is_negative() {
-        return Err(Overflow::of("the parts in the pools"));
-    }
     Ok(own)
 }
