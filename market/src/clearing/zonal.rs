@@ -373,9 +373,9 @@ fn worth(price: i64, energy: i64) -> i128 {
 }
 
 /// The sum of energies in Wh.
-fn sum(energies: impl Iterator<Item = i64>) -> Result<i64, Overflow> {
+fn sum(mut energies: impl Iterator<Item = i64>) -> Result<i64, Overflow> {
     let failed = Overflow::of("the energy of a zone");
-    energies.fold(Some(0_i64), |total, energy| total?.checked_add(energy)).ok_or(failed)
+    energies.try_fold(0_i64, i64::checked_add).ok_or(failed)
 }
 
 /// All the increments of one zone are 16 bytes each, twice while they are sorted.

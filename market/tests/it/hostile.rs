@@ -154,7 +154,8 @@ fn spread(parent: impl Fn(u16) -> u16, way: impl Fn(u16) -> Way) -> Market {
     let branches: Vec<_> = (1..10_000).map(|zone| (zone, parent(zone), way(zone))).collect();
     let order = |zone: u16| {
         let limit = i64::from(zone).wrapping_mul(7_919) % 200_000;
-        let order = if zone % 2 == 0 { bid(&[(limit, 100)]) } else { offer(&[(limit, 90)]) };
+        let order =
+            if zone.is_multiple_of(2) { bid(&[(limit, 100)]) } else { offer(&[(limit, 90)]) };
         order.at(zone)
     };
     Market::new(&branches, (0..10_000).map(order).collect())
