@@ -152,18 +152,15 @@ fn the_price_gives_way_to_the_charges_of_those_who_come_from_afar() {
 #[test]
 fn who_would_pay_more_for_the_way_than_the_corridor_is_wide_stays_with_the_supplier() {
     let world = |charge| World {
-        zones: tree(&[(0, charge), (0, charge)]),
+        zones: tree(&[(0, charge), (0, 120_000)]),
         homes: vec![ZoneId(1), ZoneId(2)],
         ..street(&[(100, 0), (0, 100)])
     };
-    assert_eq!(
-        incomes(&world(120_000)),
-        [-32_000, 8_000],
-        "nothing left of the corridor but its edge"
-    );
+    // Together 0.24, as wide as the corridor: nothing is left of it but one price.
     assert_eq!(world(120_000).settled().pools, [pool(0, 100, 200_000)]);
-    assert_eq!(incomes(&world(120_001)), [-32_000, 8_000]);
+    assert_eq!(incomes(&world(120_000)), [-32_000, 8_000]);
     assert_eq!(world(120_001).settled().pools, []);
+    assert_eq!(incomes(&world(120_001)), [-32_000, 8_000]);
 }
 
 /// Long at the root and, for 0.10, at feeder 1; short at feeder 2 for 0.18, in a corridor of 0.24.
