@@ -129,8 +129,7 @@ impl Grid {
     pub(crate) fn meeting(&self, one: Node, other: Node) -> Node {
         let (mut one, mut other) = (one, other);
         while one != other {
-            let deeper =
-                if self.depths[one] >= self.depths[other] { &mut one } else { &mut other };
+            let deeper = if self.depths[one] >= self.depths[other] { &mut one } else { &mut other };
             match self.ways[*deeper] {
                 Some(way) => *deeper = way.parent,
                 None => break,

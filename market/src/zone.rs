@@ -126,11 +126,7 @@ impl ZoneTree {
     }
 }
 
-fn check_edge(
-    zone: ZoneId,
-    edge: &Edge,
-    zones: &BTreeMap<ZoneId, Zone>,
-) -> Result<(), ZoneError> {
+fn check_edge(zone: ZoneId, edge: &Edge, zones: &BTreeMap<ZoneId, Zone>) -> Result<(), ZoneError> {
     if !zones.contains_key(&edge.parent) {
         return Err(ZoneError::UnknownParent { zone, parent: edge.parent });
     }
