@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use simulators::demo::DemoOptions;
+use simulators::demo::{DemoOptions, HOUSEHOLDS};
 use simulators::simulated_meter::SimulatedMeterConfig;
 
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
+use crate::failure::Failure;
+use crate::log::LogFilter;
 
 /// A peer-to-peer energy market for a neighbourhood
 ///
@@ -20,16 +22,32 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// How a demo ends.
+const DEMO_EXIT_CODES: &str = "Exit codes: 0 every law of the market held; 1 one was broken; 2 it \
+    did not start or could not go on, and says what to mend.";
+
+/// How a service ends.
+const SERVICE_EXIT_CODES: &str = "Exit codes: 0 it was asked to end; 1 it ended by itself, and can \
+    be started again as it is; 2 it cannot run before what it says is mended.";
+
+/// How a check ends.
+const VERIFY_EXIT_CODES: &str = "Exit codes: 0 proved; 1 a receipt that does not hold; 2 nothing \
+    to check: the file is no receipt, or a file cannot be read.";
+
 /// What the program can be.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// A whole neighbourhood on this machine, against simulated meters, with the dashboard
+    #[command(after_help = DEMO_EXIT_CODES)]
     Demo(Demo),
     /// A validator: takes part in consensus and keeps the ledger
+    #[command(after_help = SERVICE_EXIT_CODES)]
     Node(Role),
     /// A household's agent: reads the meter, trades, signs
+    #[command(after_help = SERVICE_EXIT_CODES)]
     Agent(Role),
     /// The dashboard, on its own verifying follower
+    #[command(after_help = SERVICE_EXIT_CODES)]
     Dashboard(Dashboard),
     /// Simulated devices
     #[command(subcommand)]
@@ -45,13 +63,13 @@ pub(crate) enum Command {
 /// `hidamari demo`
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// How many households; 7 of 12 have solar power, 2 of 12 a battery as well
+    /// How many households, 2 to 500; 7 of 12 have solar power, 2 of 12 a battery as well
     #[arg(long, env = "HIDAMARI_HOUSEHOLDS", default_value_t = 12)]
     pub(crate) households: u32,
-    /// How many validators; 4 bear one that fails, 7 bear two
+    /// How many validators, 1 to 25; 4 bear one that fails, 7 bear two
     #[arg(long, env = "HIDAMARI_VALIDATORS", default_value_t = 4)]
     pub(crate) validators: usize,
-    /// Market seconds per real second
+    /// Market seconds per real second, 1 to 600
     #[arg(long, env = "HIDAMARI_SPEED", default_value_t = 60.0)]
     pub(crate) speed: f64,
     /// Decides the households, their weather and their keys
@@ -108,6 +126,15 @@ pub(crate) struct Dashboard {
         value_name = "ADDRESS:PORT"
     )]
     pub(crate) listen: String,
+    /// A name or address under which browsers reach the page, beside localhost and the address
+    /// they connect to, and beside the configuration's; may be given more than once
+    #[arg(
+        long = "allowed-host",
+        env = "HIDAMARI_ALLOWED_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub(crate) allowed_hosts: Vec<web::HostName>,
 }
 
 /// `hidamari simulate`
@@ -129,9 +156,9 @@ pub(crate) struct SimulatedMeter {
     )]
     pub(crate) tcp: String,
     /// Which household of the neighbourhood, counted from 1
-    #[arg(long, env = "HIDAMARI_HOUSEHOLD", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "HIDAMARI_HOUSEHOLD", default_value_t = 1)]
     pub(crate) household: u32,
-    /// How many households the neighbourhood has
+    /// How many households the neighbourhood has, 2 to 500
     #[arg(long, env = "HIDAMARI_HOUSEHOLDS", default_value_t = 12)]
     pub(crate) households: u32,
     /// Decides the households and their weather
@@ -149,6 +176,7 @@ pub(crate) struct SimulatedMeter {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verify {
     /// A receipt: leaf, path, header and commit certificate
+    #[command(after_help = VERIFY_EXIT_CODES)]
     Receipt(Receipt),
 }
 
@@ -170,7 +198,7 @@ pub(crate) struct Receipt {
 pub(crate) struct Log {
     /// What to log, for example `info,ledger_node=debug`
     #[arg(long = "log", env = "HIDAMARI_LOG", value_name = "FILTER")]
-    pub(crate) filter: Option<String>,
+    pub(crate) filter: Option<LogFilter>,
     /// One JSON object a line instead of text
     #[arg(long = "log-json", env = "HIDAMARI_LOG_JSON")]
     pub(crate) json: bool,
@@ -196,12 +224,22 @@ impl Demo {
 
 impl SimulatedMeter {
     /// As the simulators take it.
-    pub(crate) fn into_config(self) -> SimulatedMeterConfig {
-        SimulatedMeterConfig {
+    ///
+    /// # Errors
+    /// [`Failure`] names the option that is out of range.
+    pub(crate) fn config(&self) -> Result<SimulatedMeterConfig, Failure> {
+        if !HOUSEHOLDS.contains(&self.households) {
+            return Err(Failure::out_of_range("--households", &HOUSEHOLDS, self.households));
+        }
+        let numbers = 1..=self.households;
+        if !numbers.contains(&self.household) {
+            return Err(Failure::out_of_range("--household", &numbers, self.household));
+        }
+        Ok(SimulatedMeterConfig {
             seed: self.seed,
             households: self.households,
             household: self.household.saturating_sub(1),
             ..SimulatedMeterConfig::default()
-        }
+        })
     }
 }

@@ -10,6 +10,7 @@ mod log;
 mod process;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -54,20 +55,21 @@ async fn play(demo: Demo) -> Result<ExitCode, Failure> {
 async fn node(role: Role) -> Result<ExitCode, Failure> {
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
-    let config = ledger_node::config::NodeConfig::load(&role.config).map_err(Failure::start)?;
+    let file = config_file(&role)?;
+    let config = ledger_node::config::NodeConfig::load(file).map_err(Failure::start)?;
     clock::check_against_genesis(clock.now(), config.genesis.starts_at)?;
-    let listener = bind(&config.http_listen).await?;
+    let listener = bind(&format!("http_listen in {}", file.display()), &config.http_listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    ledger_node::node::run(config, listener, clock, shutdown).await.map_err(Failure::start)?;
+    ledger_node::node::run(config, listener, clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn agent(role: Role) -> Result<ExitCode, Failure> {
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
-    let config = meter_agent::AgentConfig::load(&role.config).map_err(Failure::start)?;
+    let config = meter_agent::AgentConfig::load(config_file(&role)?).map_err(Failure::start)?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    meter_agent::run(config, clock, shutdown).await.map_err(Failure::start)?;
+    meter_agent::run(config, clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,24 +77,38 @@ async fn dashboard_page(dashboard: cli::Dashboard) -> Result<ExitCode, Failure> 
     let role = dashboard.role;
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
-    let config = web::DashboardConfig::read(&role.config).map_err(Failure::start)?;
-    let listener = bind(&dashboard.listen).await?;
+    let mut config = web::DashboardConfig::read(config_file(&role)?).map_err(Failure::start)?;
+    config.allowed_hosts.extend(dashboard.allowed_hosts);
+    let listener = bind("--listen", &dashboard.listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    web::run(config, listener, clock, shutdown).await.map_err(Failure::start)?;
+    web::run(config, listener, clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn simulate_meter(meter: cli::SimulatedMeter) -> Result<ExitCode, Failure> {
     log::start(&meter.log, "info");
     let clock: Arc<dyn Clock> = clock::choose(meter.clock.as_deref())?;
-    let listener = bind(&meter.tcp).await?;
+    let config = meter.config()?;
+    let listener = bind("--tcp", &meter.tcp).await?;
     let shutdown = process::shutdown(false);
-    let run =
-        simulators::simulated_meter::run_meter(meter.into_config(), listener, clock, shutdown);
+    let run = simulators::simulated_meter::run_meter(config, listener, clock, shutdown);
     run.await.map_err(Failure::start)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn bind(address: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::address(address, &error))
+/// The role's configuration file, if it can be read at all.
+fn config_file(role: &Role) -> Result<&Path, Failure> {
+    let path = role.config.as_path();
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            Err(Failure::file(path, &"is a directory; name the file in it").of("--config"))
+        }
+        Ok(_) => Ok(path),
+        Err(error) => Err(Failure::file(path, &error).of("--config")),
+    }
+}
+
+/// Listens on an address; `given` says where it was given.
+async fn bind(given: &str, address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::address(address, &error).of(given))
 }

@@ -90,6 +90,9 @@ pub(crate) fn tell_outcome(outcome: &Outcome) -> ExitCode {
             latency.median_ms, latency.p99_ms, latency.count
         );
     }
+    for process in &outcome.given_up {
+        println!("{} could not run: {}", process.name, process.why);
+    }
     for law in outcome.laws.iter().filter(|law| !law.held) {
         println!("BROKEN: {}: {}", law.name, law.detail);
     }

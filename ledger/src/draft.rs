@@ -4,19 +4,26 @@
 //! the same with the proposed transactions ([`crate::apply`]) and compares the headers.
 
 use market::Overflow;
-use market::admission::{Rejection, admit_order, admit_reading};
-use market::book::PeriodBook;
+use market::admission::{Rejection, admit_curve, admit_order, admit_reading};
+use market::book::ex_post::{Corridor, residuals, seal_ex_post};
+use market::book::{PeriodBook, SealedBook};
+use market::certificate;
 use market::clearing::laws::BrokenLaw;
-use market::clearing::{clear, laws};
-use market::member::PartyId;
-use market::settlement::{Metered, PartySettlement, settle};
+use market::clearing::{ClearingError, ClearingResult, clear, laws};
+use market::settlement::{
+    self, Facts, Metered, Settlement, SettlementError, Transfer, ZonePrices, settle,
+};
+use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
-use std::collections::BTreeSet;
+use market::zone::Flows;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::block::{BLOCK_VERSION, Block, Header, transactions_root};
-use crate::posting::{Account, Cause, Posting};
-use crate::results::{BlockResults, Cleared, Settled, results_root};
-use crate::state::{RecordedReading, State};
+use crate::charter::Charter;
+use crate::results::{
+    BlockResults, Cleared, ClearingSummary, CommunitySettled, Settled, results_root,
+};
+use crate::state::{CURVES, RecordedReading, State};
 use crate::transaction::Transaction;
 
 /// Why a block cannot be made or does not hold, apart from its single transactions.
@@ -33,6 +40,12 @@ pub enum DraftError {
     /// A sum left its range, which admission should have excluded.
     #[error(transparent)]
     Overflow(#[from] Overflow),
+    /// A book could not be cleared, which admission should have excluded.
+    #[error(transparent)]
+    Clearing(#[from] ClearingError),
+    /// A period could not be settled, which admission should have excluded.
+    #[error(transparent)]
+    Settlement(#[from] SettlementError),
     /// A clearing broke a law of the market: a defect of the program, so nothing is committed.
     #[error("the clearing broke a law: {0}")]
     Law(#[from] BrokenLaw),
@@ -84,6 +97,7 @@ impl Draft {
             corrected: BTreeSet::new(),
         };
         draft.close_gates()?;
+        draft.close_gates_after_delivery()?;
         Ok(draft)
     }
 
@@ -98,9 +112,9 @@ impl Draft {
                 let context = self.state.admission(self.time);
                 let book = self.state.books.get(&period);
                 let admitted = admit_order(envelope.clone(), &context, book)?;
-                let next_gate = self.state.rules.gates.next_gate(period, self.time);
-                let book = self.state.books.entry(period);
-                book.or_insert_with(|| PeriodBook::before_gate(next_gate)).place(&admitted);
+                let next_gate = self.state.rules().gates.next_gate(period, self.time);
+                let fresh = || PeriodBook::before_gate(next_gate);
+                self.state.books.get_or_insert_with(period, fresh).place(&admitted);
             }
             Transaction::Reading(envelope) => {
                 let (period, party) = (envelope.unverified().period, envelope.unverified().party);
@@ -113,9 +127,27 @@ impl Draft {
                     exported: reading.exported,
                     quality: reading.quality,
                 };
+                // What is first heard of after the gate comes too late for it.
+                let unknown = !self.state.delivered().any(|known| known == period);
+                let over = self.state.open_ex_post(period).is_some_and(|end| end <= self.time);
+                let gate = self.state.rules().gates.ex_post_gate();
+                if let Some(gate) = gate.filter(|_| unknown && over) {
+                    self.state.closed_ex_post.insert(period, gate);
+                }
                 let recorded = RecordedReading { metered, sequence: reading.sequence };
-                self.state.readings.entry(period).or_default().insert(party, recorded);
+                let readings = self.state.readings.get_or_insert_with(period, BTreeMap::new);
+                readings.insert(party, recorded);
                 self.corrected.insert(period);
+            }
+            Transaction::Curve(envelope) => {
+                let key = (envelope.unverified().side, envelope.unverified().party);
+                let context = self.state.admission(self.time);
+                let known = self.state.curve_sequence(key);
+                let admitted = admit_curve(envelope.clone(), &context, known)?;
+                let length = context.rules.period_length;
+                let curves = self.state.curves.get_or_insert_with(CURVES, StandingCurves::default);
+                let placed = curves.place(&admitted, self.time, length);
+                placed.map_err(|error| Rejection::Malformed(error.into()))?;
             }
         }
         self.transactions.push(transaction);
@@ -134,6 +166,7 @@ impl Draft {
     pub fn finish(mut self) -> Result<Executed, DraftError> {
         self.settle_due()?;
         self.forget_final();
+        self.forget_curves();
         let previous = self.state.tip;
         self.state.height = self.state.height.saturating_add(1);
         self.state.time = self.time;
@@ -147,9 +180,9 @@ impl Draft {
             time: self.time,
             previous,
             transactions_root: transactions_root(&self.transactions),
-            state_root: self.state.root(),
+            state_root: self.state.next_root(),
             results_root: results_root(&self.results.leaves()),
-            next_validators: self.state.validators.hash(),
+            next_validators: self.state.validators().hash(),
         };
         self.state.tip = header.hash();
         let block = Block { header, transactions: self.transactions };
@@ -160,10 +193,13 @@ impl Draft {
     /// arrow 8: the first block whose time >= gate closure closes the book).
     fn close_gates(&mut self) -> Result<(), DraftError> {
         let salt = self.state.tip.digest();
+        let charter = self.state.charter.clone();
+        let gates = &charter.rules().gates;
         let periods: Vec<_> = self.state.books.keys().copied().collect();
         for period in periods {
-            while let Some(book) = self.state.books.get_mut(&period) {
-                let closes_at = self.state.rules.gates.closes_at(period, book.next_gate());
+            while let Some(book) = self.state.books.get(&period) {
+                let gate = book.next_gate();
+                let closes_at = gates.closes_at(period, gate).filter(|_| !gates.is_ex_post(gate));
                 let Some(closes_at) = closes_at else {
                     self.state.books.remove(&period);
                     break;
@@ -171,32 +207,84 @@ impl Draft {
                 if closes_at > self.time {
                     break;
                 }
-                let sealed = book.seal(period, &self.state.members, salt);
-                let result = clear(&sealed, &self.state.rules)?;
-                laws::check(&sealed, &result)?;
-                book.close_gate(&result)?;
-                if !result.trades.is_empty() {
-                    let trades = self.state.trades.entry(period).or_default();
-                    trades.extend(result.trades.iter().cloned());
-                }
-                if !sealed.is_empty() {
-                    self.results.clearings.push(Cleared { book: sealed, result });
+                let sealed = book.seal(period, charter.members(), salt);
+                let result = self.clear(&charter, sealed)?;
+                if let Some(book) = self.state.books.get_mut(&period) {
+                    book.close_gate(&result)?;
                 }
             }
         }
         Ok(())
     }
 
+    /// Clears what the meters counted and earlier gates have not traded, for every period whose gate
+    /// after delivery the block's time has reached: at most [`SETTLED_PERIODS_MAX`] of them. What
+    /// the block itself carries comes too late for it.
+    fn close_gates_after_delivery(&mut self) -> Result<(), DraftError> {
+        let salt = self.state.tip.digest();
+        let charter = self.state.charter.clone();
+        let Some(gate) = charter.rules().gates.ex_post_gate() else { return Ok(()) };
+        let due = |period: &DeliveryPeriod| {
+            self.state.open_ex_post(*period).is_some_and(|closes_at| closes_at <= self.time)
+        };
+        let due: Vec<_> = self.state.delivered().filter(due).take(SETTLED_PERIODS_MAX).collect();
+        for period in due {
+            let readings = self.state.readings.get(&period).into_iter().flatten();
+            let readings = readings.map(|(party, reading)| (*party, reading.metered)).collect();
+            let residuals = residuals(&readings, self.state.trades(period))?;
+            let curves = self.state.curves.get(&CURVES).cloned().unwrap_or_default();
+            let corridor = Corridor::from(&charter.rules().rates(period));
+            let members = charter.members();
+            let sealed = seal_ex_post(period, gate, members, &curves, &residuals, corridor, salt)?;
+            self.clear(&charter, sealed)?;
+            self.state.closed_ex_post.insert(period, gate);
+        }
+        Ok(())
+    }
+
+    /// Clears a sealed book and keeps what follows from it.
+    fn clear(
+        &mut self,
+        charter: &Charter,
+        sealed: SealedBook,
+    ) -> Result<ClearingResult, DraftError> {
+        let period = sealed.period();
+        let mechanism = charter.rules().mechanism.during(period);
+        let mut zones = charter.zones().during(period).clone();
+        if let Some(flows) = self.state.flows.get(&period) {
+            zones = zones.after(flows);
+        }
+        let terms = charter.rules().terms(&zones);
+        let result = clear(&sealed, mechanism, &terms)?;
+        laws::check(&sealed, mechanism, &terms, &result)?;
+        if !result.trades.is_empty() {
+            let trades = self.state.trades.get_or_insert_with(period, Vec::new);
+            trades.extend(result.trades.iter().cloned());
+            self.state.prices.get_or_insert_with(period, ZonePrices::default).note(&result);
+            let flows = self.state.flows.get_or_insert_with(period, Flows::default);
+            for edge in result.edges.iter().filter(|edge| !edge.flow.is_zero()) {
+                flows.add(edge.zone, edge.flow)?;
+            }
+        }
+        if !sealed.is_empty() {
+            let summary = ClearingSummary::of(&result)?;
+            let cleared = Cleared { book: sealed, result: result.clone(), summary };
+            self.results.clearings.push(cleared);
+        }
+        Ok(result)
+    }
+
     /// Settles delivered periods for which all readings are in, or whose time to wait is over, at
     /// most [`SETTLED_PERIODS_MAX`] of them; and anew those that this block corrects.
     fn settle_due(&mut self) -> Result<(), DraftError> {
-        let known = self.state.trades.keys().chain(self.state.readings.keys());
-        let open: BTreeSet<_> = known.copied().filter(|period| period.end() <= self.time).collect();
+        let over = |period: &DeliveryPeriod| period.end() <= self.time;
+        let open: Vec<_> = self.state.delivered().filter(over).collect();
         let mut settled_count = 0_usize;
         for period in open {
             let first = !self.state.settled.contains_key(&period);
-            let due = self.time >= self.state.rules.estimated_from(period)
+            let complete = self.time >= self.state.rules().estimated_from(period)
                 || self.state.all_metered(period);
+            let due = complete && self.state.open_ex_post(period).is_none();
             if first && due && settled_count < SETTLED_PERIODS_MAX {
                 self.settle_period(period)?;
                 settled_count = settled_count.saturating_add(1);
@@ -207,63 +295,84 @@ impl Draft {
         Ok(())
     }
 
+    /// Settles a period from all that is known now, and posts by how much that differs from what
+    /// has been posted: all of it at first, exact differences after a correction (law S3).
     fn settle_period(&mut self, period: DeliveryPeriod) -> Result<(), DraftError> {
+        let charter = self.state.charter.clone();
         let trades = self.state.trades.get(&period).map_or(&[][..], Vec::as_slice);
-        let tariffs = self.state.rules.tariffs;
-        let settlement = settle(period, &self.state.metered(period), trades, &tariffs)?;
+        let prices = self.state.prices.get(&period).cloned().unwrap_or_default();
+        let facts = Facts {
+            period,
+            parties: &self.state.deliveries(period),
+            trades,
+            rates: charter.rules().rates(period),
+            zones: charter.zones().during(period),
+            prices: &prices,
+        };
+        let settlement = settle(&facts)?;
         let before = self.state.settled.get(&period);
-        let mut postings = Vec::new();
+        let mut transfers = Vec::new();
         if before.is_none() {
-            for trade in trades {
-                let (buyer, seller) = (Account::Party(trade.buyer), Account::Party(trade.seller));
-                let amount = trade.seller_amount;
-                let posting =
-                    self.state.accounts.post(buyer, seller, amount, Cause::Trade, period)?;
-                postings.extend(posting);
-            }
+            transfers.extend(trades.iter().flat_map(settlement::of_trade));
         }
-        let accounts = &mut self.state.accounts;
+        transfers.extend(settlement::difference(&settlement, before)?);
+        let issued = certificate::issue(&settlement, trades)?;
+        let withdrawn = before.map(|before| certificate::issue(before, trades)).transpose()?;
+        let certificates = certificate::difference(&issued, &withdrawn.unwrap_or_default())?;
+        self.results.certificates.extend(certificates);
         for (party, now) in &settlement.parties {
-            let posted = before.and_then(|before| before.parties.get(party));
-            if posted == Some(now) {
-                continue;
+            if before.and_then(|before| before.parties.get(party)) != Some(now) {
+                let settled = Settled { party: *party, period, settlement: *now };
+                self.results.settlements.push(settled);
             }
-            self.results.settlements.push(Settled { party: *party, period, settlement: *now });
-            postings.extend(post_difference(accounts, period, *party, now, posted)?);
         }
-        self.results.postings.extend(postings);
+        let sums = |of: &Settlement| (of.community, of.pools.clone());
+        if before.map(sums) != Some(sums(&settlement)) {
+            let (community, pools) = sums(&settlement);
+            let settled = CommunitySettled { period, settlement: community, pools };
+            self.results.communities.push(settled);
+        }
+        for Transfer { payer, payee, cause, amount } in transfers {
+            let posting = self.state.accounts.post(payer, payee, amount, cause, period)?;
+            self.results.postings.extend(posting);
+        }
         self.state.settled.insert(period, settlement);
         Ok(())
+    }
+
+    /// Drops standing curves that no open gate can need any more.
+    fn forget_curves(&mut self) {
+        let Some(lag_ms) = self.state.rules().gates.ex_post_lag_ms() else { return };
+        let length = self.state.rules().period_length;
+        let open = |period: &DeliveryPeriod| self.state.open_ex_post(*period).is_some();
+        let oldest_known = self.state.delivered().find(open);
+        let lag_ms = i64::try_from(lag_ms).unwrap_or(i64::MAX);
+        let back = self.time.plus_millis(lag_ms.saturating_neg());
+        let oldest_due = DeliveryPeriod::containing(back, length).ok();
+        let oldest = oldest_known.into_iter().chain(oldest_due).min();
+        if let Some(oldest) = oldest.filter(|_| self.state.curves.contains_key(&CURVES)) {
+            let before = self.state.curves.get(&CURVES).cloned().unwrap_or_default();
+            let mut kept = before.clone();
+            kept.forget_before(oldest);
+            if kept != before {
+                self.state.curves.insert(CURVES, kept);
+            }
+        }
     }
 
     /// Drops what no later block can change. A period that is final but not settled yet, because
     /// the chain stood still, is kept until it is.
     fn forget_final(&mut self) {
-        let (rules, time, settled) = (&self.state.rules, self.time, &mut self.state.settled);
-        let open = |period: &DeliveryPeriod| rules.final_at(*period) > time;
-        let unsettled = |period: &DeliveryPeriod| !settled.contains_key(period);
-        self.state.trades.retain(|period, _| open(period) || unsettled(period));
-        self.state.readings.retain(|period, _| open(period) || unsettled(period));
-        settled.retain(|period, _| open(period));
+        let charter = self.state.charter.clone();
+        let State { settled, trades, readings, prices, closed_ex_post, flows, .. } =
+            &mut self.state;
+        let open = |period: &DeliveryPeriod| charter.rules().final_at(*period) > self.time;
+        let kept = |period: &DeliveryPeriod| open(period) || !settled.contains_key(period);
+        trades.retain(kept);
+        readings.retain(kept);
+        prices.retain(kept);
+        closed_ex_post.retain(kept);
+        flows.retain(kept);
+        settled.retain(open);
     }
-}
-
-/// Posts what the party's account with the supplier has to change by: `f(now) - already posted`
-/// (law S3), so a correction is exact and a re-run posts nothing.
-fn post_difference(
-    accounts: &mut crate::posting::Accounts,
-    period: DeliveryPeriod,
-    party: PartyId,
-    now: &PartySettlement,
-    posted: Option<&PartySettlement>,
-) -> Result<Vec<Posting>, Overflow> {
-    let (owner, supplier) = (Account::Party(party), Account::Supplier);
-    let before =
-        |part: fn(&PartySettlement) -> market::money::Money| posted.map(part).unwrap_or_default();
-    let cost = now.supplier_cost.minus(before(|p| p.supplier_cost))?;
-    let income = now.supplier_income.minus(before(|p| p.supplier_income))?;
-    let mut postings = Vec::new();
-    postings.extend(accounts.post(owner, supplier, cost, Cause::Shortfall, period)?);
-    postings.extend(accounts.post(supplier, owner, income, Cause::Surplus, period)?);
-    Ok(postings)
 }

@@ -13,6 +13,7 @@
 //! | [`block`] | [`block::Header`], [`block::Block`] | |
 //! | [`validators`], [`certificate`] | who votes, and what a quorum of votes proves | verify |
 //! | [`state`] | [`state::State`] | |
+//! | `leaves`, `charter` | what the state consists of, shared from block to block | hash |
 //! | [`draft`] | a block in the making | open, admit, finish |
 //! | [`apply`] | | apply |
 //! | [`results`] | what a block decided | |
@@ -34,9 +35,11 @@
 pub mod apply;
 pub mod block;
 pub mod certificate;
+mod charter;
 pub mod draft;
 pub mod follower;
 pub mod genesis;
+mod leaves;
 pub mod merkle;
 pub mod posting;
 pub mod receipt;

@@ -43,6 +43,62 @@ pub fn root(leaves: impl IntoIterator<Item = Digest>) -> Digest {
     hashes.fold(last, |right, left| node(&left, &right))
 }
 
+/// A tree that is kept from one set of leaves to the next, so that only the nodes above changed
+/// leaves are hashed again. It says nothing that its leaves do not say: all of them are alike.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeptTree {
+    /// From the leaves to the root; an odd last node stands on the next level as it is.
+    levels: Vec<Vec<Digest>>,
+}
+
+impl KeptTree {
+    /// The tree over other leaf hashes.
+    pub(crate) fn with(&self, leaves: Vec<Digest>) -> Self {
+        let mut kept = self.levels.iter().map(Vec::as_slice);
+        let (mut levels, mut level) = (Vec::new(), leaves);
+        let mut before = kept.next().unwrap_or_default();
+        while level.len() > 1 {
+            let above = kept.next().unwrap_or_default();
+            let next = level.chunks(2).zip(pairs_with_parents(before, above)).map(
+                |(pair, (pair_before, parent))| match (pair, parent) {
+                    (_, Some(parent)) if pair == pair_before => *parent,
+                    ([left, right], _) => node(left, right),
+                    ([one, ..], _) => *one,
+                    ([], _) => Digest::of(&[]),
+                },
+            );
+            let next = next.collect();
+            levels.push(std::mem::replace(&mut level, next));
+            before = above;
+        }
+        levels.push(level);
+        Self { levels }
+    }
+
+    /// Its root.
+    pub(crate) fn root(&self) -> Digest {
+        let root = self.levels.last().and_then(|top| top.first());
+        root.copied().unwrap_or_else(|| Digest::of(&[]))
+    }
+}
+
+/// The pairs of a level with the nodes above them, then endless nothing.
+fn pairs_with_parents<'a>(
+    level: &'a [Digest],
+    above: &'a [Digest],
+) -> impl Iterator<Item = (&'a [Digest], Option<&'a Digest>)> {
+    let pairs = level.chunks(2).chain(std::iter::repeat(&[][..]));
+    pairs.zip(above.iter().map(Some).chain(std::iter::repeat(None)))
+}
+
+impl PartialEq for KeptTree {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for KeptTree {}
+
 /// The hashes beside the way from leaf `index` to the root, from the bottom up; `None` if there is
 /// no such leaf.
 pub fn path(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
@@ -120,6 +176,31 @@ mod tests {
             let leaves = leaves(count);
             assert_eq!(root(leaves.iter().copied()), root_by_definition(&leaves), "{count}");
         }
+    }
+
+    #[test]
+    fn a_kept_tree_has_the_root_of_a_new_one_whatever_it_was_before() {
+        let mut tree = KeptTree::default();
+        let mut leaves = Vec::new();
+        // xorshift: the same changes on every run.
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        for step in 0..2_000_u64 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let at = usize::try_from(random >> 8).unwrap() % (leaves.len() + 1);
+            let new = leaf(&step.to_be_bytes());
+            match random % 8 {
+                0..=2 => leaves.insert(at, new),
+                3 | 4 if at < leaves.len() => drop(leaves.remove(at)),
+                5 if at < leaves.len() => leaves[at] = new,
+                6 if step % 97 == 0 => leaves.truncate(at),
+                _ => {}
+            }
+            tree = tree.with(leaves.clone());
+            assert_eq!(tree.root(), root(leaves.iter().copied()), "{step}");
+        }
+        assert!(leaves.len() > 20, "the tree has grown");
     }
 
     #[test]

@@ -3,42 +3,17 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::Overflow;
-use market::member::PartyId;
+use market::hash::Digest;
 use market::money::Money;
 use market::time::DeliveryPeriod;
-use std::collections::BTreeMap;
+
+use crate::leaves::Leaves;
 
 /// Whose money it is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum Account {
-    /// A party's.
-    Party(PartyId) = 1,
-    /// The supplier's, who delivers and takes what neighbours did not trade.
-    Supplier = 2,
-    /// The grid operator's, who gets the wheeling charges.
-    GridOperator = 3,
-    /// The community's: congestion rent and rounding.
-    Community = 4,
-}
+pub use market::settlement::Holder as Account;
 
 /// Why money moves.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum Cause {
-    /// A buyer pays a seller for a trade.
-    Trade = 1,
-    /// A party pays the supplier for energy it did not buy from, or deliver to, neighbours.
-    Shortfall = 2,
-    /// The supplier pays a party for energy that neighbours did not buy, or take.
-    Surplus = 3,
-}
+pub use market::settlement::Cause;
 
 /// One movement of money. Once in a block it never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -79,7 +54,7 @@ impl Balance {
 /// All accounts. Their net balances sum to zero at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Accounts {
-    balances: BTreeMap<Account, Balance>,
+    balances: Leaves<4, Account, Balance>,
     posting_count: u64,
 }
 
@@ -107,8 +82,8 @@ impl Accounts {
         let credits = self.balance(&credit).credits.plus(amount)?;
         let number =
             self.posting_count.checked_add(1).ok_or(Overflow::of("the number of postings"))?;
-        self.balances.entry(debit).or_default().debits = debits;
-        self.balances.entry(credit).or_default().credits = credits;
+        self.balances.get_or_insert_with(debit, Balance::default).debits = debits;
+        self.balances.get_or_insert_with(credit, Balance::default).credits = credits;
         self.posting_count = number;
         Ok(Some(Posting { number, debit, credit, amount, cause, period }))
     }
@@ -123,6 +98,11 @@ impl Accounts {
         self.balances.iter()
     }
 
+    /// The hashes of the accounts' leaves, by account.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = Digest> {
+        self.balances.hashes()
+    }
+
     /// How many postings there have been.
     pub fn posting_count(&self) -> u64 {
         self.posting_count
@@ -131,7 +111,10 @@ impl Accounts {
     /// Whether all debits equal all credits: law L1, asserted after every block.
     pub fn balanced(&self) -> bool {
         let total = |side: fn(&Balance) -> Money| {
-            self.balances.values().map(|balance| i128::from(side(balance).micros())).sum::<i128>()
+            self.balances
+                .iter()
+                .map(|(_, balance)| i128::from(side(balance).micros()))
+                .sum::<i128>()
         };
         total(|balance| balance.debits) == total(|balance| balance.credits)
     }

@@ -213,6 +213,13 @@ impl Proven {
             ResultLeaf::Posting(posting) => {
                 format!("posting {} of {}", posting.number, posting.amount)
             }
+            ResultLeaf::CommunitySettled(settled) => {
+                format!("what the community's accounts got for {:?}", settled.period)
+            }
+            ResultLeaf::Certificate(origin) => format!(
+                "a certificate for {} from party {} to party {}",
+                origin.energy, origin.producer, origin.consumer
+            ),
         };
         format!(
             "Proved: {what} stands in block {} of community {}, signed by {} of the {} validators \

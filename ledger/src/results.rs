@@ -1,16 +1,18 @@
 //! What a block decided: computed by every node, never taken from the proposer.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use market::Overflow;
 use market::answer::Answer;
 use market::book::SealedBook;
-use market::clearing::ClearingResult;
+use market::certificate::Certificate;
+use market::clearing::{ClearingResult, EdgeResult, ZoneResult};
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::hash::Digest;
 use market::member::PartyId;
 use market::money::Money;
 use market::price::Price;
-use market::settlement::PartySettlement;
+use market::settlement::{CommunitySettlement, PartySettlement, Pool};
 use market::time::DeliveryPeriod;
 use market::trade::Trade;
 
@@ -25,6 +27,10 @@ pub struct BlockResults {
     pub clearings: Vec<Cleared>,
     /// Parties settled, or settled anew after a correction.
     pub settlements: Vec<Settled>,
+    /// The same for what is no single party's.
+    pub communities: Vec<CommunitySettled>,
+    /// Certificates of origin, issued and retired at once; negative energy withdraws.
+    pub certificates: Vec<Certificate>,
     /// Money that moved.
     pub postings: Vec<Posting>,
 }
@@ -34,8 +40,21 @@ pub struct BlockResults {
 pub struct Cleared {
     /// The book.
     pub book: SealedBook,
-    /// Prices, quantities, trades, answers.
+    /// Quantities, trades, answers.
     pub result: ClearingResult,
+    /// Prices and sums.
+    pub summary: ClearingSummary,
+}
+
+/// The settlement of one delivery period as far as it is no single party's.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CommunitySettled {
+    /// Of when.
+    pub period: DeliveryPeriod,
+    /// The sums that now hold.
+    pub settlement: CommunitySettlement,
+    /// What cancelled among neighbours, zone by zone from below.
+    pub pools: Vec<Pool>,
 }
 
 /// One party's settlement of one delivery period.
@@ -50,18 +69,40 @@ pub struct Settled {
 }
 
 /// What a gate decided for all together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ClearingSummary {
     /// The delivery period.
     pub period: DeliveryPeriod,
     /// The gate.
     pub gate: GateIndex,
-    /// The clearing price; `None` if nothing was traded.
+    /// What buyers pay per kWh on average; `None` if nothing was traded.
     pub price: Option<Price>,
     /// How much was traded.
     pub volume: Energy,
     /// What it was worth to all together.
     pub welfare: Money,
+    /// The price of each zone, and what was bought and sold in it.
+    pub zones: Vec<ZoneResult>,
+    /// The flow over each edge, and what stays with it.
+    pub edges: Vec<EdgeResult>,
+}
+
+impl ClearingSummary {
+    /// The summary of a result.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the mean price leaves its range.
+    pub fn of(result: &ClearingResult) -> Result<Self, Overflow> {
+        Ok(Self {
+            period: result.period,
+            gate: result.gate,
+            price: result.mean_price()?,
+            volume: result.volume,
+            welfare: result.welfare,
+            zones: result.zones.clone(),
+            edges: result.edges.clone(),
+        })
+    }
 }
 
 /// One leaf of the results tree: what a receipt proves.
@@ -79,6 +120,10 @@ pub enum ResultLeaf {
     Settled(Settled) = 4,
     /// Money that moved.
     Posting(Posting) = 5,
+    /// What of a period's settlement is no single party's.
+    CommunitySettled(CommunitySettled) = 6,
+    /// The origin of energy, claimed once.
+    Certificate(Certificate) = 7,
 }
 
 impl ResultLeaf {
@@ -96,32 +141,29 @@ impl ResultLeaf {
     pub fn concerns(&self, party: &PartyId) -> bool {
         let account = crate::posting::Account::Party(*party);
         match self {
-            Self::Clearing(_) => false,
+            Self::Clearing(_) | Self::CommunitySettled(_) => false,
             Self::Trade(trade) => trade.seller == *party || trade.buyer == *party,
             Self::Answer(answer) => answer.party == *party,
             Self::Settled(settled) => settled.party == *party,
             Self::Posting(posting) => posting.debit == account || posting.credit == account,
+            Self::Certificate(origin) => origin.producer == *party || origin.consumer == *party,
         }
     }
 }
 
 impl BlockResults {
     /// All leaves in their canonical order: per clearing its summary, trades and answers; then
-    /// settlements; then postings.
+    /// settlements of parties, then of communities; then certificates; then postings.
     pub fn leaves(&self) -> Vec<ResultLeaf> {
         let mut leaves = Vec::new();
-        for Cleared { result, .. } in &self.clearings {
-            leaves.push(ResultLeaf::Clearing(ClearingSummary {
-                period: result.period,
-                gate: result.gate,
-                price: result.price,
-                volume: result.volume,
-                welfare: result.welfare,
-            }));
+        for Cleared { result, summary, .. } in &self.clearings {
+            leaves.push(ResultLeaf::Clearing(summary.clone()));
             leaves.extend(result.trades.iter().cloned().map(ResultLeaf::Trade));
             leaves.extend(result.answers.iter().cloned().map(ResultLeaf::Answer));
         }
         leaves.extend(self.settlements.iter().copied().map(ResultLeaf::Settled));
+        leaves.extend(self.communities.iter().cloned().map(ResultLeaf::CommunitySettled));
+        leaves.extend(self.certificates.iter().cloned().map(ResultLeaf::Certificate));
         leaves.extend(self.postings.iter().copied().map(ResultLeaf::Posting));
         leaves
     }

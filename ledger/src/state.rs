@@ -2,23 +2,30 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::admission::{
-    AdmissionContext, Rejection, admit_order, admit_reading, check_order, check_reading,
+    AdmissionContext, Rejection, admit_curve, admit_order, admit_reading, check_curve, check_order,
+    check_reading,
 };
-use market::book::PeriodBook;
+use market::book::{BookKey, PeriodBook};
+use market::gate::GateIndex;
 use market::hash::Digest;
 use market::keys::ChainId;
-use market::member::{Membership, PartyId};
+use market::member::{Member, Membership, PartyId};
 use market::reading::Quality;
 use market::rules::MarketRules;
-use market::settlement::{Metered, PartySettlement, Settlement};
+use market::schedule::Schedule;
+use market::settlement::{Delivery, Metered, PartySettlement, Settlement, ZonePrices};
+use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
-use market::zone::ZoneTree;
-use std::collections::BTreeMap;
+use market::zone::{Flows, ZoneTree};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::block::BlockHash;
+use crate::charter::Charter;
 use crate::genesis::Genesis;
-use crate::merkle;
+use crate::leaves::{Leaves, leaf};
+use crate::merkle::{self, KeptTree};
 use crate::posting::Accounts;
 use crate::transaction::Transaction;
 use crate::validators::ValidatorSet;
@@ -32,9 +39,13 @@ pub struct RecordedReading {
     pub sequence: u64,
 }
 
+/// The key of the one entry that holds all standing curves.
+pub(crate) const CURVES: u8 = 0;
+
 /// Everything that later blocks depend on.
 ///
-/// It is changed by [`crate::draft::Draft`] alone; everyone else reads.
+/// It is changed by [`crate::draft::Draft`] alone; everyone else reads. A copy is cheap: it shares
+/// its entries with the original until one of the two changes them.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct State {
     pub(crate) chain: ChainId,
@@ -42,15 +53,22 @@ pub struct State {
     pub(crate) height: u64,
     pub(crate) time: Timestamp,
     pub(crate) tip: BlockHash,
-    pub(crate) rules: MarketRules,
-    pub(crate) zones: ZoneTree,
-    pub(crate) validators: ValidatorSet,
-    pub(crate) members: Membership,
-    pub(crate) books: BTreeMap<DeliveryPeriod, PeriodBook>,
-    pub(crate) trades: BTreeMap<DeliveryPeriod, Vec<Trade>>,
-    pub(crate) readings: BTreeMap<DeliveryPeriod, BTreeMap<PartyId, RecordedReading>>,
-    pub(crate) settled: BTreeMap<DeliveryPeriod, Settlement>,
+    pub(crate) charter: Charter,
+    pub(crate) books: Leaves<5, DeliveryPeriod, PeriodBook>,
+    pub(crate) trades: Leaves<6, DeliveryPeriod, Vec<Trade>>,
+    pub(crate) readings: Leaves<7, DeliveryPeriod, BTreeMap<PartyId, RecordedReading>>,
+    pub(crate) settled: Leaves<8, DeliveryPeriod, Settlement>,
+    pub(crate) prices: Leaves<9, DeliveryPeriod, ZonePrices>,
+    /// All under one key.
+    pub(crate) curves: Leaves<10, u8, StandingCurves>,
+    /// The periods whose gate after delivery has closed.
+    pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, GateIndex>,
+    /// What the gates that have closed send over the lines of a period.
+    pub(crate) flows: Leaves<12, DeliveryPeriod, Flows>,
     pub(crate) accounts: Accounts,
+    /// The tree of the last block's root, from which the next one is made.
+    #[borsh(skip)]
+    tree: Arc<KeptTree>,
 }
 
 impl State {
@@ -62,15 +80,17 @@ impl State {
             height: 0,
             time: genesis.starts_at,
             tip: BlockHash::default(),
-            rules: genesis.rules.clone(),
-            zones: genesis.zones.clone(),
-            validators: genesis.validators.clone(),
-            members: genesis.members.clone(),
-            books: BTreeMap::new(),
-            trades: BTreeMap::new(),
-            readings: BTreeMap::new(),
-            settled: BTreeMap::new(),
+            charter: Charter::at_genesis(genesis),
+            books: Leaves::default(),
+            trades: Leaves::default(),
+            readings: Leaves::default(),
+            settled: Leaves::default(),
+            prices: Leaves::default(),
+            curves: Leaves::default(),
+            closed_ex_post: Leaves::default(),
+            flows: Leaves::default(),
             accounts: Accounts::default(),
+            tree: Arc::default(),
         }
     }
 
@@ -96,22 +116,22 @@ impl State {
 
     /// The rules of the market.
     pub fn rules(&self) -> &MarketRules {
-        &self.rules
+        self.charter.rules()
     }
 
-    /// The grid.
-    pub fn zones(&self) -> &ZoneTree {
-        &self.zones
+    /// The grid, with the charges and capacities of each time.
+    pub fn zones(&self) -> &Schedule<ZoneTree> {
+        self.charter.zones()
     }
 
     /// Who decides the next height.
     pub fn validators(&self) -> &ValidatorSet {
-        &self.validators
+        self.charter.validators()
     }
 
     /// Who may trade.
     pub fn members(&self) -> &Membership {
-        &self.members
+        self.charter.members()
     }
 
     /// The open book of a period, if anybody has ordered.
@@ -143,25 +163,46 @@ impl State {
     /// period's missing readings are estimated. `None` while nothing is open.
     pub fn next_due_at(&self) -> Option<Timestamp> {
         let gate = |(period, book): (&DeliveryPeriod, &PeriodBook)| {
-            self.rules.gates.closes_at(*period, book.next_gate())
+            self.rules().gates.closes_at(*period, book.next_gate())
         };
         let gates = self.books.iter().filter_map(gate);
-        let unsettled = self.trades.keys().chain(self.readings.keys());
-        let unsettled = unsettled.filter(|period| !self.settled.contains_key(period));
+        let unsettled = self.delivered().filter(|period| !self.settled.contains_key(period));
         // What one block was too small for is due at once.
-        let settlement = |period: &DeliveryPeriod| match self.all_metered(*period) {
-            true => self.time,
-            false => self.rules.estimated_from(*period),
+        let settlement = |period: DeliveryPeriod| {
+            if let Some(gate) = self.open_ex_post(period) {
+                return gate.max(self.time);
+            }
+            match self.all_metered(period) {
+                true => self.time,
+                false => self.rules().estimated_from(period),
+            }
         };
         gates.chain(unsettled.map(settlement)).min()
+    }
+
+    /// The periods of which something is known that is to be settled.
+    pub(crate) fn delivered(&self) -> impl Iterator<Item = DeliveryPeriod> {
+        let known: BTreeSet<_> = self.trades.keys().chain(self.readings.keys()).copied().collect();
+        known.into_iter()
+    }
+
+    /// When the gate after delivery closes that has not closed for a period yet.
+    pub(crate) fn open_ex_post(&self, period: DeliveryPeriod) -> Option<Timestamp> {
+        let closes_at = self.rules().gates.ex_post_closes_at(period);
+        closes_at.filter(|_| !self.closed_ex_post.contains_key(&period))
+    }
+
+    /// What is in force of a party's standing curve for one side, or will be: its sequence.
+    pub fn curve_sequence(&self, key: BookKey) -> Option<u64> {
+        self.curves.get(&CURVES)?.sequence(key)
     }
 
     /// What admission needs, for a block at `block_time`.
     pub fn admission(&self, block_time: Timestamp) -> AdmissionContext<'_> {
         AdmissionContext {
             chain: &self.chain,
-            rules: &self.rules,
-            membership: &self.members,
+            rules: self.rules(),
+            membership: self.members(),
             starts_at: self.starts_at,
             block_time,
         }
@@ -183,6 +224,11 @@ impl State {
                 let known = self.reading(reading.period, &reading.party);
                 check_reading(reading, &context, known.map(|known| known.sequence)).map(drop)
             }
+            Transaction::Curve(envelope) => {
+                let curve = envelope.unverified();
+                let known = self.curve_sequence((curve.side, curve.party));
+                check_curve(curve, &context, known).map(drop)
+            }
         }
     }
 
@@ -203,6 +249,11 @@ impl State {
                 let known = known.map(|known| known.sequence);
                 admit_reading(envelope.clone(), &context, known).map(drop)
             }
+            Transaction::Curve(envelope) => {
+                let curve = envelope.unverified();
+                let known = self.curve_sequence((curve.side, curve.party));
+                admit_curve(envelope.clone(), &context, known).map(drop)
+            }
         }
     }
 
@@ -211,16 +262,29 @@ impl State {
     /// per account, and one per period and kind of what is open in it. The tip is not part of it:
     /// it names the header that carries this root.
     pub fn root(&self) -> Digest {
-        let mut leaves = Vec::new();
-        leaves.push(entry(1, &(), &(self.height, self.time, self.accounts.posting_count())));
-        leaves.push(entry(2, &(), &(&self.rules, &self.zones, &self.validators)));
-        leaves.extend(self.members.iter().map(|(key, value)| entry(3, key, value)));
-        leaves.extend(self.accounts.iter().map(|(key, value)| entry(4, key, value)));
-        leaves.extend(self.books.iter().map(|(key, value)| entry(5, key, value)));
-        leaves.extend(self.trades.iter().map(|(key, value)| entry(6, key, value)));
-        leaves.extend(self.readings.iter().map(|(key, value)| entry(7, key, value)));
-        leaves.extend(self.settled.iter().map(|(key, value)| entry(8, key, value)));
-        merkle::root(leaves)
+        merkle::root(self.hashes())
+    }
+
+    /// The same root, for the next block's to be made from: what a block leaves as it was is not
+    /// hashed again.
+    pub(crate) fn next_root(&mut self) -> Digest {
+        self.tree = Arc::new(self.tree.with(self.hashes().collect()));
+        self.tree.root()
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = Digest> {
+        let now = leaf(1, &(), &(self.height, self.time, self.accounts.posting_count()));
+        std::iter::once(now)
+            .chain(self.charter.hashes().iter().copied())
+            .chain(self.accounts.hashes())
+            .chain(self.books.hashes())
+            .chain(self.trades.hashes())
+            .chain(self.readings.hashes())
+            .chain(self.settled.hashes())
+            .chain(self.prices.hashes())
+            .chain(self.curves.hashes())
+            .chain(self.closed_ex_post.hashes())
+            .chain(self.flows.hashes())
     }
 
     /// How each party of a period came out so far.
@@ -232,23 +296,22 @@ impl State {
         self.settled.get(&period)?.parties.get(party)
     }
 
-    /// Each member's reading of a period, if it came.
-    pub(crate) fn metered(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Option<Metered>> {
-        let metered = |party| self.reading(period, party).map(|reading| reading.metered);
-        self.members.keys().map(|party| (*party, metered(party))).collect()
+    /// Where each member is connected, and its reading of a period, if it came.
+    pub(crate) fn deliveries(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Delivery> {
+        let metered = |party: &PartyId| self.reading(period, party).map(|reading| reading.metered);
+        let delivery = |(party, member): (&PartyId, &Member)| {
+            (*party, Delivery { zone: member.zone, metered: metered(party) })
+        };
+        self.members().iter().map(delivery).collect()
     }
 
     /// Whether every member's meter has spoken for a period.
     pub(crate) fn all_metered(&self, period: DeliveryPeriod) -> bool {
         let readings = self.readings.get(&period);
-        self.members.keys().all(|party| {
+        self.members().keys().all(|party| {
             readings
                 .and_then(|readings| readings.get(party))
                 .is_some_and(|reading| reading.metered.quality != Quality::Missing)
         })
     }
-}
-
-fn entry<K: BorshSerialize, V: BorshSerialize>(kind: u8, key: &K, value: &V) -> Digest {
-    merkle::leaf(&borsh::to_vec(&(kind, key, value)).unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use market::member::PartyId;
 use market::order::{Order, Side};
 use market::reading::IntervalReading;
 use market::signed::Envelope;
+use market::standing::StandingCurve;
 use market::time::DeliveryPeriod;
 
 /// The largest encoded transaction, in bytes: an order with 16 steps and 8 partners has about 600.
@@ -20,6 +21,8 @@ pub enum Transaction {
     Order(Envelope<Order>) = 1,
     /// An interval reading.
     Reading(Envelope<IntervalReading>) = 2,
+    /// A standing curve.
+    Curve(Envelope<StandingCurve>) = 3,
 }
 
 /// Bytes that are no transaction.
@@ -58,20 +61,23 @@ pub enum Subject {
     Order(PartyId, DeliveryPeriod, Side),
     /// A party's reading of one period.
     Reading(PartyId, DeliveryPeriod),
+    /// A party's standing curve for one side.
+    Curve(PartyId, Side),
 }
 
 impl Subject {
     /// Whose it claims to be.
     pub fn party(&self) -> PartyId {
         match self {
-            Self::Order(party, ..) | Self::Reading(party, _) => *party,
+            Self::Order(party, ..) | Self::Reading(party, _) | Self::Curve(party, _) => *party,
         }
     }
 
-    /// The delivery period it is about.
-    pub fn period(&self) -> DeliveryPeriod {
+    /// The delivery period it is about; `None` if it is about all to come.
+    pub fn period(&self) -> Option<DeliveryPeriod> {
         match self {
-            Self::Order(_, period, _) | Self::Reading(_, period) => *period,
+            Self::Order(_, period, _) | Self::Reading(_, period) => Some(*period),
+            Self::Curve(..) => None,
         }
     }
 }
@@ -87,6 +93,10 @@ impl Transaction {
             Self::Reading(envelope) => {
                 let reading = envelope.unverified();
                 (Subject::Reading(reading.party, reading.period), reading.sequence)
+            }
+            Self::Curve(envelope) => {
+                let curve = envelope.unverified();
+                (Subject::Curve(curve.party, curve.side), curve.sequence)
             }
         }
     }

@@ -75,7 +75,10 @@ fn report() {
             let ratio = times.ratio();
             print!(
                 "{:<22} {count:>9} {:>10.1?} {:>10.1?} {:>10.1?} {ratio:>7.2} {bytes:>8.1}",
-                prices.name(), times.sort, times.floor, times.clear
+                prices.name(),
+                times.sort,
+                times.floor,
+                times.clear
             );
             if count == 10_000 {
                 small = Some(times);
@@ -86,9 +89,21 @@ fn report() {
             if prices == Prices::InSteps {
                 one_zone = times.clear;
                 check(&mut broken, "ratio to the floor", count, ratio, bound);
-                check(&mut broken, "bytes per order", count, bytes, (count >= 100_000).then_some(BYTES_MAX));
+                check(
+                    &mut broken,
+                    "bytes per order",
+                    count,
+                    bytes,
+                    (count >= 100_000).then_some(BYTES_MAX),
+                );
             }
-            check(&mut broken, "growth above the floor", count, above.unwrap_or(-1.0), Some(GROWTH_MAX));
+            check(
+                &mut broken,
+                "growth above the floor",
+                count,
+                above.unwrap_or(-1.0),
+                Some(GROWTH_MAX),
+            );
         }
     }
     let case = books::many_zones(1_000_000);
@@ -97,7 +112,9 @@ fn report() {
     let full = full_edges(&cleared(&case), &case);
     println!(
         "\n1,000,000 orders, {} zones, depth 4, {full} edges full: {:.1?}, {ratio:.2} x one zone, {:.1} B/order",
-        case.zones.iter().count(), times.clear, bytes_per_order(&case)
+        case.zones.iter().count(),
+        times.clear,
+        bytes_per_order(&case)
     );
     check(&mut broken, "zones to one zone", 1_000_000, ratio, Some(ZONES_MAX));
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));

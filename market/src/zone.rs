@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize, io};
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::Overflow;
 use crate::energy::Energy;
 use crate::price::Price;
 
@@ -39,6 +40,23 @@ pub struct Edge {
 pub struct ZoneTree {
     zones: BTreeMap<ZoneId, Zone>,
     root: ZoneId,
+}
+
+/// What flows over each edge in one delivery period after the gates that have closed, by the zone
+/// below the edge; up is positive.
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct Flows(BTreeMap<ZoneId, Energy>);
+
+impl Flows {
+    /// Adds a flow.
+    ///
+    /// # Errors
+    /// [`Overflow`] if the sum leaves its range.
+    pub fn add(&mut self, zone: ZoneId, flow: Energy) -> Result<(), Overflow> {
+        let sum = self.0.entry(zone).or_default();
+        *sum = sum.plus(flow)?;
+        Ok(())
+    }
 }
 
 /// Why zones do not form a tree.
@@ -117,6 +135,23 @@ impl ZoneTree {
         self.zones.iter().map(|(id, zone)| (*id, zone))
     }
 
+    /// The same grid with what is left of its capacities after the flows of earlier gates of the
+    /// same delivery period. Opposite flows cancel on a line, so what flows one way makes room for
+    /// the other.
+    pub fn after(&self, flows: &Flows) -> Self {
+        let mut left = self.clone();
+        for (id, zone) in &mut left.zones {
+            let (Some(edge), Some(flow)) = (&mut zone.edge, flows.0.get(id)) else { continue };
+            let room = |capacity: Option<Energy>, used: i64| {
+                let wh = capacity?.wh().saturating_sub(used);
+                Some(Energy::from_wh(wh.max(0)))
+            };
+            edge.capacity_up = room(edge.capacity_up, flow.wh());
+            edge.capacity_down = room(edge.capacity_down, flow.wh().saturating_neg());
+        }
+        left
+    }
+
     /// The first zone whose edge costs something or is limited, if any.
     pub fn first_binding_edge(&self) -> Option<ZoneId> {
         let binds = |edge: &Edge| {
@@ -164,6 +199,25 @@ mod tests {
         };
         let zone = |parent: Option<u16>| Zone { label: "z".into(), edge: parent.map(edge) };
         ZoneTree::new(parents.iter().map(|(id, parent)| (ZoneId(*id), zone(*parent))).collect())
+    }
+
+    #[test]
+    fn what_flowed_takes_room_one_way_and_makes_it_the_other_way() {
+        let edge = Edge {
+            parent: ZoneId(0),
+            charge: Price::ZERO,
+            capacity_up: Some(Energy::from_wh(500)),
+            capacity_down: Some(Energy::from_wh(200)),
+        };
+        let zone = |edge| Zone { label: "z".into(), edge };
+        let tree = BTreeMap::from([(ZoneId(0), zone(None)), (ZoneId(1), zone(Some(edge)))]);
+        let tree = ZoneTree::new(tree).unwrap();
+        let mut flows = Flows::default();
+        flows.add(ZoneId(1), Energy::from_wh(700)).unwrap();
+        flows.add(ZoneId(1), Energy::from_wh(-300)).unwrap();
+        let left = tree.after(&flows).zone(ZoneId(1)).unwrap().edge.unwrap();
+        assert_eq!(left.capacity_up, Some(Energy::from_wh(100)));
+        assert_eq!(left.capacity_down, Some(Energy::from_wh(600)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use market::answer::Answer;
 use market::member::PartyId;
 use market::time::Timestamp;
 use mesh::{BlockRequest, Mesh, PeerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,6 +24,8 @@ use crate::signer::sequence_of;
 
 /// How many blocks are asked for at once.
 const BLOCKS_PER_FETCH: u16 = 16;
+/// How long until a certified block that no neighbour has served is asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Without an announcement for this long, a neighbour is asked whether there is more.
 const ASK_AFTER: Duration = Duration::from_secs(5);
 /// How long a neighbour that served something unsound is not asked.
@@ -62,11 +64,23 @@ pub(crate) struct Follow {
     pub(crate) followed: mpsc::Sender<Followed>,
 }
 
-/// Why one fetch did not bring the follower further.
+/// What asking one neighbour came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// Blocks that were followed, and it says that it has more.
+    Some,
+    /// All that it has, by its own word.
+    All,
+}
+
+/// Why the follower does not get any further now.
 enum Stopped {
-    /// There is nothing more to fetch now.
+    /// Nothing says that there is more to fetch.
     UpToDate,
-    /// The neighbour served something unsound, or did not answer: it is not asked for a while.
+    /// A newer block is certified, but no neighbour that can be asked serves it.
+    Behind,
+    /// The neighbour served something unsound, kept what it says it has, or did not answer: it is
+    /// not asked for a while.
     Peer(PeerId, Duration),
     /// The outbox failed; the block is followed again later.
     Outbox(OutboxError),
@@ -85,9 +99,15 @@ impl Follow {
                 LightFollower::resume(&self.genesis, height, BlockHash::from_bytes(tip))
             }
         };
-        let kept_height = follower.height();
-        let following =
-            Following { follow: self, follower, kept_height, shunned: BTreeMap::new(), turn: 0 };
+        let following = Following {
+            follow: self,
+            kept_height: follower.height(),
+            follower,
+            announced: 0,
+            missed: 0,
+            shunned: BTreeMap::new(),
+            turn: 0,
+        };
         shutdown.run_until_cancelled_owned(following.run()).await;
     }
 }
@@ -97,6 +117,10 @@ struct Following {
     follower: LightFollower,
     /// The height in the outbox.
     kept_height: u64,
+    /// The highest height that a certificate has proved.
+    announced: u64,
+    /// The last height that was told to be certified and served by nobody.
+    missed: u64,
     shunned: BTreeMap<PeerId, Instant>,
     /// Whose turn it is among equals.
     turn: usize,
@@ -105,12 +129,13 @@ struct Following {
 impl Following {
     async fn run(mut self) {
         loop {
+            let pause = if self.is_behind() { ASK_AGAIN_AFTER } else { ASK_AFTER };
             let heard = tokio::select! {
                 announcement = self.follow.announcements.recv() => match announcement {
                     Some(announcement) => Some(announcement),
                     None => return,
                 },
-                () = sleep(ASK_AFTER) => None,
+                () = sleep(pause) => None,
             };
             let stopped = match heard {
                 Some(announcement) => self.hear(announcement).await,
@@ -118,9 +143,8 @@ impl Following {
             };
             match stopped {
                 Stopped::UpToDate => {}
-                Stopped::Peer(peer, pause) => {
-                    self.shunned.insert(peer, Instant::now() + pause);
-                }
+                Stopped::Behind => self.tell_behind(),
+                Stopped::Peer(peer, pause) => self.shun(peer, pause),
                 Stopped::Outbox(error) => {
                     tracing::error!(%error, "cannot keep a block; trying again");
                     // What was followed in memory but not kept is followed again from the disk.
@@ -135,11 +159,33 @@ impl Following {
         }
     }
 
+    /// Whether a block is certified that has not been followed.
+    fn is_behind(&self) -> bool {
+        self.announced > self.follower.height()
+    }
+
+    /// Says once for each height that it is missing.
+    fn tell_behind(&mut self) {
+        let height = self.follower.height();
+        if std::mem::replace(&mut self.missed, height.saturating_add(1)) <= height {
+            tracing::warn!(
+                height,
+                announced = self.announced,
+                "a newer block is certified, but no neighbour serves it; asking again and again"
+            );
+        }
+    }
+
+    fn shun(&mut self, peer: PeerId, pause: Duration) {
+        self.shunned.insert(peer, Instant::now() + pause);
+    }
+
     async fn hear(&mut self, announcement: Announcement) -> Stopped {
         let Announcement { header, certificate, from } = announcement;
         if header.height <= self.follower.height() {
             return Stopped::UpToDate;
         }
+        self.announced = self.announced.max(header.height);
         // A block in which nothing was said and nothing decided is known by its header.
         let is_empty = header.transactions_root == transactions_root(&[])
             && header.results_root == results_root(&[]);
@@ -155,49 +201,70 @@ impl Following {
         self.catch_up(Some(from)).await
     }
 
-    /// Fetches until a neighbour has nothing more.
+    /// Fetches until a neighbour has nothing more and nothing says that there is more. Whoever does
+    /// not serve what is certified is passed over.
     async fn catch_up(&mut self, preferred: Option<PeerId>) -> Stopped {
+        let mut exhausted = BTreeSet::new();
         loop {
-            let Some(peer) = self.choose(preferred) else { return Stopped::UpToDate };
-            let request = BlockRequest {
-                from_height: self.follower.height().saturating_add(1),
-                count_max: BLOCKS_PER_FETCH,
-                with_results: true,
+            let Some(peer) = self.choose(preferred, &exhausted) else {
+                return if self.is_behind() { Stopped::Behind } else { Stopped::UpToDate };
             };
-            let response = match self.follow.mesh.fetch(peer, request).await {
-                Ok(response) => response,
-                Err(error) => {
-                    tracing::debug!(%peer, %error, "a neighbour did not serve blocks");
-                    return Stopped::Peer(peer, REST_FOR);
+            match self.ask(peer).await {
+                Ok(Served::Some) => {}
+                Ok(Served::All) if self.is_behind() => {
+                    exhausted.insert(peer);
                 }
-            };
-            if response.blocks.is_empty() {
-                return Stopped::UpToDate;
-            }
-            for bytes in &response.blocks {
-                let Ok(served) = borsh::from_slice::<ServedBlock>(bytes) else {
-                    tracing::warn!(%peer, "a neighbour served bytes that are no block");
-                    return Stopped::Peer(peer, SHUN_FOR);
-                };
-                if let Err(stopped) = self.take(&served, peer).await {
-                    return stopped;
-                }
-            }
-            if response.tip_height <= self.follower.height() {
-                return Stopped::UpToDate;
+                Ok(Served::All) => return Stopped::UpToDate,
+                Err(Stopped::Peer(peer, pause)) => self.shun(peer, pause),
+                Err(stopped) => return stopped,
             }
         }
     }
 
-    /// A neighbour that serves blocks: the preferred one, or another, in turns.
-    fn choose(&mut self, preferred: Option<PeerId>) -> Option<PeerId> {
+    /// Asks one neighbour for the next blocks and follows them.
+    async fn ask(&mut self, peer: PeerId) -> Result<Served, Stopped> {
+        let from_height = self.follower.height().saturating_add(1);
+        let request = BlockRequest { from_height, count_max: BLOCKS_PER_FETCH, with_results: true };
+        let response = match self.follow.mesh.fetch(peer, request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a neighbour did not serve blocks");
+                return Err(Stopped::Peer(peer, REST_FOR));
+            }
+        };
+        let tip_height = response.tip_height;
+        if response.blocks.is_empty() && tip_height >= from_height {
+            tracing::warn!(
+                %peer, wanted = from_height, tip_height,
+                "a neighbour says that it has blocks, but serves none; others are asked"
+            );
+            return Err(Stopped::Peer(peer, REST_FOR));
+        }
+        for bytes in &response.blocks {
+            let Ok(served) = borsh::from_slice::<ServedBlock>(bytes) else {
+                tracing::warn!(%peer, "a neighbour served bytes that are no block");
+                return Err(Stopped::Peer(peer, SHUN_FOR));
+            };
+            self.take(&served, peer).await?;
+        }
+        Ok(if tip_height > self.follower.height() { Served::Some } else { Served::All })
+    }
+
+    /// A neighbour that serves blocks and has not served all it has: the preferred one, or
+    /// another, in turns.
+    fn choose(
+        &mut self,
+        preferred: Option<PeerId>,
+        exhausted: &BTreeSet<PeerId>,
+    ) -> Option<PeerId> {
         let now = Instant::now();
         self.shunned.retain(|_, until| *until > now);
         let peers = self.follow.mesh.peers();
         let mut serving = peers
             .iter()
             .filter(|status| status.serves_blocks && !self.shunned.contains_key(&status.peer))
-            .map(|status| status.peer);
+            .map(|status| status.peer)
+            .filter(|peer| !exhausted.contains(peer));
         if let Some(preferred) = preferred
             && serving.clone().any(|peer| peer == preferred)
         {
@@ -233,8 +300,8 @@ impl Following {
         let due = position.height.saturating_sub(self.kept_height) >= KEEP_EVERY;
         let mut totals = None;
         if concerns || due {
-            let tariffs = &self.follow.genesis.rules.tariffs;
-            match self.follow.outbox.keep_block(&effects, tariffs).await {
+            let rules = &self.follow.genesis.rules;
+            match self.follow.outbox.keep_block(&effects, rules).await {
                 Ok(kept) => totals = Some(kept).filter(|_| !effects.settled.is_empty()),
                 Err(error) => {
                     self.follower = before;
@@ -262,7 +329,7 @@ fn concerning(
     position: ChainPosition,
 ) -> (BlockEffects, Vec<Answer>) {
     let own = block.transactions.iter().filter_map(|transaction| {
-        let (key, author, sequence) = sequence_of(transaction);
+        let (key, author, sequence) = sequence_of(transaction)?;
         (author == party).then(|| OwnTransaction { hash: transaction.hash(), key, sequence })
     });
     let mut effects =
@@ -280,8 +347,12 @@ fn concerning(
                 answers.push(answer.clone());
             }
             ResultLeaf::Settled(settled) => effects.settled.push(*settled),
-            // A trade is told by its answer, a posting by its settlement.
-            ResultLeaf::Trade(_) | ResultLeaf::Posting(_) | ResultLeaf::Clearing(_) => {}
+            // A trade is told by its answer, a posting and a certificate by the settlement.
+            ResultLeaf::Trade(_)
+            | ResultLeaf::Posting(_)
+            | ResultLeaf::Clearing(_)
+            | ResultLeaf::CommunitySettled(_)
+            | ResultLeaf::Certificate(_) => {}
         }
     }
     (effects, answers)

@@ -144,7 +144,7 @@ impl Orders {
         let period = position.period;
         let traded = self.traded(period);
         let market = MarketView {
-            tariffs: self.rules.tariffs,
+            rates: self.rules.rates(period),
             tick: self.rules.tick,
             price_min: self.rules.price_min,
             price_max: self.rules.price_max,
@@ -259,7 +259,8 @@ mod tests {
     use market::clearing::MechanismKind;
     use market::gate::GateSchedule;
     use market::price::Tick;
-    use market::tariff::Tariffs;
+    use market::schedule::Schedule;
+    use market::tariff::Tariff;
     use market::time::PeriodLength;
 
     /// A clock that stands where the test puts it, at 60 times real time.
@@ -283,12 +284,14 @@ mod tests {
             period_length: PeriodLength::Minutes15,
             gates: GateSchedule::new(leads_min.iter().map(|min| min * 60_000).collect()).unwrap(),
             horizon_ms: 48 * 3_600_000,
-            mechanism: MechanismKind::Auction,
+            mechanism: Schedule::always(MechanismKind::ZonalAuction),
             k_millionths: 500_000,
             tick: Tick::from_micros_per_kwh(1_000).unwrap(),
             price_min: "0".parse().unwrap(),
             price_max: "1".parse().unwrap(),
-            tariffs: Tariffs { retail: "0.32".parse().unwrap(), feed_in: "0.08".parse().unwrap() },
+            tariffs: Schedule::always(
+                Tariff::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()).unwrap(),
+            ),
             settlement_delay_ms: 3_600_000,
             finality_delay_ms: 7_200_000,
         };

@@ -81,19 +81,20 @@ impl Content {
     }
 }
 
-/// The key and sequence of a transaction, unchecked.
-pub fn sequence_of(transaction: &Transaction) -> (MessageKey, PartyId, u64) {
+/// The key and sequence of a transaction, unchecked; `None` for what an agent never sends.
+pub fn sequence_of(transaction: &Transaction) -> Option<(MessageKey, PartyId, u64)> {
     match transaction {
         Transaction::Order(envelope) => {
             let order = envelope.unverified();
             let key = MessageKey { kind: order.side.into(), period: order.period };
-            (key, order.party, order.sequence)
+            Some((key, order.party, order.sequence))
         }
         Transaction::Reading(envelope) => {
             let reading = envelope.unverified();
             let key = MessageKey { kind: MessageKind::Reading, period: reading.period };
-            (key, reading.party, reading.sequence)
+            Some((key, reading.party, reading.sequence))
         }
+        Transaction::Curve(_) => None,
     }
 }
 

@@ -16,7 +16,7 @@
 use market::energy::Energy;
 use market::order::{Side, Step};
 use market::price::{Price, Tick};
-use market::tariff::Tariffs;
+use market::tariff::Rates;
 
 use crate::forecast::NetPosition;
 
@@ -41,7 +41,7 @@ pub struct OwnerLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarketView {
     /// What the supplier charges and pays.
-    pub tariffs: Tariffs,
+    pub rates: Rates,
     /// Limits are multiples of this.
     pub tick: Tick,
     /// No limit lies below this.
@@ -127,8 +127,9 @@ struct Pricing<'a> {
 impl Pricing<'_> {
     /// The limit for energy of a probability; `None` where no admissible limit satisfies the owner.
     fn limit(&self, probability: f64) -> Option<Price> {
-        let MarketView { tariffs, price_min, price_max, .. } = *self.market;
-        let (feed_in, retail) = (tariffs.feed_in.micros_per_kwh(), tariffs.retail.micros_per_kwh());
+        let MarketView { rates, price_min, price_max, .. } = *self.market;
+        let (feed_in, retail) =
+            (rates.feed_in.micros_per_kwh(), rates.avoidable().micros_per_kwh());
         let doubt = whole((1.0 - probability) * (retail.saturating_sub(feed_in)) as f64);
         let price = match self.side {
             Side::Sell => {
@@ -182,7 +183,7 @@ mod tests {
 
     fn view() -> MarketView {
         MarketView {
-            tariffs: Tariffs { retail: price("0.32"), feed_in: price("0.08") },
+            rates: Rates::flat(price("0.32"), price("0.08")),
             tick: Tick::from_micros_per_kwh(1_000).unwrap(),
             price_min: price("0"),
             price_max: price("1"),

@@ -64,7 +64,10 @@ mod tests {
         };
         assert_eq!(answer(&full), "Sold 0.412 kWh for 14:15-14:30 UTC at 0.21");
         let none = Answer { filled: Energy::ZERO, price: None, reason: Reason::NoTrade, ..full };
-        assert_eq!(answer(&none), "14:15-14:30 UTC: Nothing traded: no bid reached any offer.");
+        assert_eq!(
+            answer(&none),
+            "14:15-14:30 UTC: Nothing traded: nobody within reach would trade at your limit."
+        );
     }
 
     #[test]

@@ -58,10 +58,11 @@ pub enum SimulatorError {
     },
     /// The neighbourhood has no household of that number.
     #[error(
-        "household {household} does not exist: the neighbourhood has {households}, counted from 0"
+        "household {} does not exist: the neighbourhood has {households}, counted from 1",
+        household.saturating_add(1)
     )]
     NoSuchHousehold {
-        /// The number asked for, counted from zero.
+        /// The number asked for, counted from 0 (people are told it counted from 1).
         household: u32,
         /// How many households there are.
         households: u32,

@@ -51,6 +51,63 @@ export async function checkFlows({ context, base, check }) {
   }
 }
 
+/** The bill's lines come to its result; certificates, zones and the tariff are there to be read. */
+export async function checkSettlement({ context, base, check, views }) {
+  const json = async (page, path) => (await page.request.get(`${base}/api/v1${path}`)).json();
+  if (views.household) {
+    await inPage({ context, check }, 'every bill adds up', DESKTOP, async (page) => {
+      await visit(page, `${base}${views.household}?lang=en`);
+      const bills = await page.evaluate(() =>
+        [...document.querySelectorAll('table[data-net]')].map((table) => ({
+          net: table.dataset.net,
+          lines: [...table.querySelectorAll('tr[data-amount]')].map((row) => row.dataset.amount),
+          words: table.innerText,
+        })),
+      );
+      if (bills.length < 2) return `${bills.length} bills are shown, of the day and of a period`;
+      // Six places: exact as whole millionths.
+      const micros = (text) => BigInt(text.replace('.', ''));
+      const wrong = bills.find(
+        ({ net, lines }) => lines.reduce((sum, line) => sum + micros(line), 0n) !== micros(net),
+      );
+      if (wrong) return `the lines ${wrong.lines} do not come to ${wrong.net}`;
+      const unnamed = bills.find(({ words }) => words.includes('undefined'));
+      return unnamed && `a line has no name: ${unnamed.words}`;
+    });
+
+    await inPage({ context, check }, 'certificates are told in words', DESKTOP, async (page) => {
+      await visit(page, `${base}${views.household}?lang=en`);
+      const { certified } = await json(page, `${views.household.replace(/\?.*/, '')}`);
+      const told = await textOf(page, '[data-certified]');
+      const many = certified.received.length + certified.delivered.length;
+      if (many === 0) return !told.includes('Nothing') && `"${told}" though nothing is certified`;
+      return !/certified .+ neighbours\./.test(told) && `it reads "${told}"`;
+    });
+  }
+
+  await inPage({ context, check }, 'zones and lines are those of the auction', PHONE, async (page) => {
+    await visit(page, `${base}/market?lang=en`);
+    const { zones } = await json(page, '/community');
+    if (zones.length < 2) return '';
+    const labels = await page.locator('[data-zones] tbody th').allInnerTexts();
+    const missing = zones.find(({ label }) => !labels.some((text) => text.includes(label)));
+    if (missing) return `${missing.label} has no row among ${labels.join(', ')}`;
+    const lines = await page.locator('[data-lines] tbody tr').count();
+    return lines !== zones.length - 1 && `${lines} lines between ${zones.length} zones`;
+  });
+
+  await inPage({ context, check }, 'the tariff in force is marked', DESKTOP, async (page) => {
+    await visit(page, `${base}/?lang=en`);
+    const { today } = await json(page, '/tariff');
+    const [all, marked] = await Promise.all([
+      page.locator('[data-spans] li').count(),
+      page.locator('[data-spans] li[aria-current="time"]').count(),
+    ]);
+    if (marked !== 1) return `${marked} spans are marked as running`;
+    return all !== today.length && `${all} of ${today.length} spans are shown`;
+  });
+}
+
 /** Links, keyboard, preferences, tables and receipts work. */
 export async function checkUse({ context, base, check, views }) {
   await inPage({ context, check }, 'areas open without a reload', DESKTOP, async (page) => {

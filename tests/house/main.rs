@@ -3,6 +3,8 @@
 mod arrows;
 mod clear;
 mod lock;
+mod metering;
+mod mistakes;
 mod tidy;
 
 mod scenario;

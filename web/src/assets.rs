@@ -18,10 +18,10 @@ const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path == "api" || path.starts_with("api/") {
-        return Problem::no_such_route().into_response();
+        return Problem::no_such_route(uri.path()).into_response();
     }
     if method != Method::GET && method != Method::HEAD {
-        return Problem::method_not_allowed().into_response();
+        return Problem::method_not_allowed(&method, uri.path()).into_response();
     }
     let named = if path.is_empty() { "index.html" } else { path };
     if let Some(response) = file(named, &headers) {
@@ -29,9 +29,10 @@ pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Respon
     }
     // A missing asset is missing; any other path is a place inside the page.
     if named.starts_with("assets/") {
-        return Problem::no_such_route().into_response();
+        return Problem::no_such_route(uri.path()).into_response();
     }
-    file("index.html", &headers).unwrap_or_else(|| Problem::no_such_route().into_response())
+    file("index.html", &headers)
+        .unwrap_or_else(|| Problem::no_such_route(uri.path()).into_response())
 }
 
 fn file(path: &str, request: &HeaderMap) -> Option<Response> {

@@ -10,7 +10,7 @@ use ledger::state::State;
 
 use crate::api::events::{BlockEvent, ClearedEvent, SettledEvent};
 use crate::read_model::StoreError;
-use crate::read_model::projection::{BlockRows, project};
+use crate::read_model::projection::BlockRows;
 use crate::read_model::restore::SNAPSHOT_EVERY;
 use crate::site::Site;
 use crate::status::Trouble;
@@ -80,9 +80,13 @@ impl Chain {
     ) -> Result<(), FollowError> {
         let before = self.site.live.tip().state;
         // Hundreds of signatures may stand in a block: not on a thread that serves requests.
-        let (executed, rows) = tokio::task::spawn_blocking(move || execute(&before, &committed))
-            .await
-            .map_err(|_| FollowError::Crashed)??;
+        let site = Arc::clone(&self.site);
+        let executing = tokio::task::spawn_blocking(move || {
+            let executed = execute(&before, &committed)?;
+            let rows = site.model.project(&executed, &committed.certificate)?;
+            Ok::<_, FollowError>((executed, rows))
+        });
+        let (executed, rows) = executing.await.map_err(|_| FollowError::Crashed)??;
         let height = executed.block.header.height;
         let snapshot = (height % SNAPSHOT_EVERY == 0).then_some(&executed.state);
         if let Err(error) = self.site.model.write(&rows, snapshot).await {
@@ -120,19 +124,14 @@ impl Chain {
     }
 }
 
-fn execute(
-    before: &State,
-    committed: &CommittedBlock,
-) -> Result<(Executed, BlockRows), FollowError> {
+fn execute(before: &State, committed: &CommittedBlock) -> Result<Executed, FollowError> {
     let mut follower = Follower::resume(before.clone());
-    let executed = follower.follow(committed).map_err(|error| match error {
+    follower.follow(committed).map_err(|error| match error {
         // The follower applies what a quorum certified; if the body is the header's too, then no
         // server can have made it up.
         NotFollowed::Refused(reason) if committed.block.check_body().is_ok() => {
             FollowError::Diverged { height: committed.block.header.height, reason }
         }
         error => FollowError::Junk(error),
-    })?;
-    let rows = project(&executed, &committed.certificate).map_err(StoreError::from)?;
-    Ok((executed, rows))
+    })
 }

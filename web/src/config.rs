@@ -5,6 +5,7 @@
 //! genesis = "genesis.toml"
 //! household_pages = "closed"        # or "open"; see HouseholdPages
 //! clock_speed = 1.0                 # market seconds per real second, shown on the page
+//! allowed_hosts = ["energy.example.org"]   # names of this dashboard beside this machine's own
 //!
 //! [mesh]
 //! transport_key = "transport.key"   # 64 hexadecimal digits, mode 0600
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::error::WebError;
+use crate::hosts::HostName;
 
 /// How the dashboard runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,9 @@ pub struct DashboardConfig {
     /// Market seconds per real second, as shown on the page; above 0, 1 outside of demos. The
     /// clock itself is handed to [`crate::run`].
     pub clock_speed: f64,
+    /// Under which names browsers reach the dashboard, beside `localhost` and the address at which
+    /// a request comes in. A request under any other name is refused.
+    pub allowed_hosts: Vec<HostName>,
     /// How the dashboard joins the mesh.
     pub mesh: MeshSection,
 }
@@ -105,6 +110,8 @@ struct DashboardToml {
     genesis: PathBuf,
     household_pages: Option<Spanned<String>>,
     clock_speed: Option<Spanned<f64>>,
+    #[serde(default)]
+    allowed_hosts: Vec<Spanned<String>>,
     mesh: MeshToml,
 }
 
@@ -166,6 +173,7 @@ impl DashboardConfig {
             genesis: base.join(file.genesis),
             household_pages,
             clock_speed,
+            allowed_hosts: source.hosts("allowed_hosts", &file.allowed_hosts)?,
             mesh: MeshSection {
                 transport_key: base.join(file.mesh.transport_key),
                 listen: source.addresses("mesh.listen", &file.mesh.listen)?,
@@ -189,6 +197,19 @@ impl Source<'_> {
         values: &[Spanned<String>],
     ) -> Result<Vec<Multiaddr>, ConfigError> {
         let expected = "a list of addresses such as \"/ip4/192.0.2.7/tcp/4001\"";
+        let read = |value: &Spanned<String>| {
+            value.get_ref().parse().map_err(|_| self.misfit(key, expected, value))
+        };
+        values.iter().map(read).collect()
+    }
+
+    fn hosts(
+        &self,
+        key: &'static str,
+        values: &[Spanned<String>],
+    ) -> Result<Vec<HostName>, ConfigError> {
+        let expected = "a list of names or addresses without scheme and port, such as \
+                        \"energy.example.org\"";
         let read = |value: &Spanned<String>| {
             value.get_ref().parse().map_err(|_| self.misfit(key, expected, value))
         };
@@ -238,6 +259,9 @@ mod tests {
         assert_eq!(config.data_dir, Path::new("/home/data"));
         assert_eq!(config.genesis, Path::new("/etc/genesis.toml"));
         assert_eq!(config.mesh.bootstrap.len(), 1);
+        assert!(config.allowed_hosts.is_empty());
+        let config = parse(&format!("allowed_hosts = [\"Energy.example.org\"]\n{GOOD}")).unwrap();
+        assert_eq!(config.allowed_hosts, ["energy.example.org".parse().unwrap()]);
     }
 
     #[test]
@@ -246,6 +270,7 @@ mod tests {
             ("household_pages = \"some\"\n", "line 1: household_pages must be \"closed\""),
             ("clock_speed = 0.0\n", "line 1: clock_speed must be a number above 0"),
             ("household = 1\n", "unknown field `household`"),
+            ("allowed_hosts = [\"http://x\"]\n", "line 1: allowed_hosts must be a list of names"),
         ];
         for (line, expected) in cases {
             let error = parse(&format!("{line}{GOOD}")).unwrap_err();

@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::chain::{Chain, FollowError, Telling};
 use crate::config::DashboardConfig;
+use crate::data_dir::DataDir;
 use crate::error::WebError;
 use crate::events::Events;
 use crate::follow::{Announced, catch_up, hear};
+use crate::hosts::Hosts;
 use crate::local_time::LocalZone;
 use crate::metrics::Metrics;
 use crate::read_model::{ReadModel, restore};
@@ -77,7 +79,7 @@ pub async fn run(
     let serving = serve_site(Arc::clone(&site), listener, stop.clone());
     let (heard, (), ()) = tokio::join!(hearing, following, serving);
     drop(ending);
-    site.model.close().await;
+    site.close().await;
     Ok(heard?)
 }
 
@@ -96,6 +98,7 @@ impl Dashboard {
         let (genesis, genesis_text) = read_genesis(config)?;
         let zone = LocalZone::named(&genesis.time_zone)
             .ok_or_else(|| WebError::UnknownTimeZone { name: genesis.time_zone.clone() })?;
+        let data_dir = DataDir::take(&config.data_dir)?;
         let model = ReadModel::open(&config.data_dir, &genesis).await?;
         let state = restore::restore(&model, &genesis).await?;
         let run = format!("{:x}", clock.now().as_millis());
@@ -105,6 +108,8 @@ impl Dashboard {
             zone,
             household_pages: config.household_pages,
             clock_speed: config.clock_speed,
+            hosts: Hosts::new(&config.allowed_hosts),
+            data_dir,
             clock,
             model,
             live: Live::at(state),
@@ -137,9 +142,9 @@ impl Dashboard {
         serve_site(Arc::clone(self.chain.site()), listener, shutdown)
     }
 
-    /// Closes the read model.
+    /// Closes the read model and lets go of the data directory.
     pub async fn close(self) {
-        self.chain.site().model.close().await;
+        self.chain.site().close().await;
     }
 }
 

@@ -7,6 +7,7 @@ use ledger::genesis::GenesisFileError;
 use mesh::MeshError;
 
 use crate::config::ConfigError;
+use crate::data_dir::DataDirError;
 use crate::read_model::StoreError;
 
 /// Why the dashboard does not run.
@@ -40,6 +41,9 @@ pub enum WebError {
     /// The transport key cannot be used.
     #[error(transparent)]
     TransportKey(#[from] mesh::key_file::KeyFileError),
+    /// The data directory cannot be had.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The read model cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,10 +1,11 @@
-//! What holds for every request and every answer: limits, time-outs, headers, counting.
+//! What holds for every request and every answer: whom it is for, limits, time-outs, headers,
+//! counting.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -33,13 +34,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// Guards one request.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let mut response = if body_is_too_long(request.headers()) {
-        Problem::body_too_long(BODY_BYTES_MAX).into_response()
-    } else {
-        match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+    let mut response = match check(&site, &request) {
+        Err(problem) => problem.into_response(),
+        Ok(()) => match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Problem::too_slow().into_response(),
-        }
+        },
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -56,8 +56,12 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     response
 }
 
-fn body_is_too_long(headers: &HeaderMap) -> bool {
-    let Some(length) = headers.get(header::CONTENT_LENGTH) else { return false };
-    let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
-    length.is_none_or(|length| length > BODY_BYTES_MAX)
+fn check(site: &Site, request: &Request) -> Result<(), Problem> {
+    site.hosts.check(request)?;
+    let Some(length) = request.headers().get(header::CONTENT_LENGTH) else { return Ok(()) };
+    let text = length.to_str().unwrap_or_default();
+    match text.parse::<u64>() {
+        Ok(length) if length <= BODY_BYTES_MAX => Ok(()),
+        _ => Err(Problem::body_too_long(text, BODY_BYTES_MAX)),
+    }
 }

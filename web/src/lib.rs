@@ -17,6 +17,8 @@
 //! | `status`, `events` | what is going on, as an answer and as a stream |
 //! | `api` | one file per resource; errors as problem documents |
 //! | `assets`, `guard`, `serve` | the page, limits and headers, the accept loop |
+//! | `hosts` | under which names requests are answered |
+//! | `data_dir` | the data directory, held by one dashboard |
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
@@ -27,10 +29,12 @@ mod assets;
 mod chain;
 mod config;
 mod dashboard;
+mod data_dir;
 mod error;
 mod events;
 mod follow;
 mod guard;
+mod hosts;
 mod local_time;
 mod metrics;
 mod read_model;
@@ -49,5 +53,7 @@ pub use crate::api::openapi_json;
 pub use crate::chain::FollowError;
 pub use crate::config::{ConfigError, DashboardConfig, HouseholdPages, MeshSection};
 pub use crate::dashboard::{Dashboard, run};
+pub use crate::data_dir::DataDirError;
 pub use crate::error::WebError;
+pub use crate::hosts::{HostName, NotAHost};
 pub use crate::read_model::StoreError;

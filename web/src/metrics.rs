@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     listeners: Gauge<u64, AtomicU64>,
     /// Answers of peers that did not hold.
     pub(crate) junk_answers: Counter,
+    /// Answers of peers that say that they have blocks, and hold none.
+    pub(crate) empty_answers: Counter,
     /// Announcements that did not hold.
     pub(crate) junk_announcements: Counter,
     /// Blocks verified, applied and written down.
@@ -48,6 +50,11 @@ impl Metrics {
             peers: listed(&mut board, "peers", "Connected peers"),
             listeners: listed(&mut board, "events_clients", "Open event streams"),
             junk_answers: listed(&mut board, "junk_answers", "Peers' answers that did not hold"),
+            empty_answers: listed(
+                &mut board,
+                "empty_answers",
+                "Peers' answers without the blocks that they say they have",
+            ),
             junk_announcements: listed(
                 &mut board,
                 "junk_announcements",

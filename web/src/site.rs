@@ -6,7 +6,9 @@ use ledger::genesis::Genesis;
 use market::time::{Clock, Timestamp};
 
 use crate::config::HouseholdPages;
+use crate::data_dir::DataDir;
 use crate::events::Events;
+use crate::hosts::Hosts;
 use crate::local_time::LocalZone;
 use crate::metrics::Metrics;
 use crate::read_model::ReadModel;
@@ -24,6 +26,10 @@ pub(crate) struct Site {
     pub(crate) household_pages: HouseholdPages,
     /// Market seconds per real second.
     pub(crate) clock_speed: f64,
+    /// Under which names requests are answered.
+    pub(crate) hosts: Hosts,
+    /// Held as long as the dashboard runs.
+    pub(crate) data_dir: DataDir,
     /// Market time.
     pub(crate) clock: Arc<dyn Clock>,
     /// The read model.
@@ -37,6 +43,12 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Closes the files and lets go of the data directory.
+    pub(crate) async fn close(&self) {
+        self.model.close().await;
+        self.data_dir.release();
+    }
+
     /// Market time now.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()

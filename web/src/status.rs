@@ -1,6 +1,6 @@
 //! What is going on: one judgement for the page, the health check and the metrics.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,14 +19,26 @@ const HEARTBEATS_MISSED: i64 = 3;
 /// Real time added to the missed heartbeats, for consensus rounds and the way here.
 const HALTED_GRACE: Duration = Duration::from_secs(5);
 
+/// Real time that an announced block may take until it is fetched and checked.
+const FETCH_GRACE: Duration = Duration::from_secs(2);
+
 /// What the tasks of this process share about the chain.
 #[derive(Debug)]
 pub(crate) struct Live {
     tip: RwLock<Tip>,
-    proven_height: AtomicU64,
+    proven: RwLock<Proven>,
     more_waiting: AtomicBool,
     peers_count: AtomicUsize,
     trouble: RwLock<Option<Trouble>>,
+}
+
+/// How far the chain has come for certain, whether or not it is followed so far here.
+#[derive(Debug, Clone, Copy, Default)]
+struct Proven {
+    /// The highest height for which a certificate was seen.
+    height: u64,
+    /// Since when it is above the last followed block, by real time.
+    ahead_since: Option<Instant>,
 }
 
 /// The last followed block.
@@ -55,7 +67,7 @@ impl Live {
     pub(crate) fn at(state: State) -> Self {
         Self {
             tip: RwLock::new(Tip { state: Arc::new(state), arrived: Instant::now() }),
-            proven_height: AtomicU64::new(0),
+            proven: RwLock::default(),
             more_waiting: AtomicBool::new(false),
             peers_count: AtomicUsize::new(0),
             trouble: RwLock::new(None),
@@ -69,19 +81,34 @@ impl Live {
 
     /// A block was followed and written down.
     pub(crate) fn advance(&self, state: Arc<State>) {
+        let height = state.height();
         let tip = Tip { state, arrived: Instant::now() };
         *self.tip.write().unwrap_or_else(PoisonError::into_inner) = tip;
+        let mut proven = self.proven.write().unwrap_or_else(PoisonError::into_inner);
+        if proven.height <= height {
+            proven.ahead_since = None;
+        }
+        drop(proven);
         self.set_trouble(None);
     }
 
     /// The highest height for which a certificate was seen.
     pub(crate) fn proven_height(&self) -> u64 {
-        self.proven_height.load(Ordering::Relaxed)
+        self.proven().height
     }
 
     /// A certificate for a height was seen and holds.
     pub(crate) fn prove_height(&self, height: u64) {
-        self.proven_height.fetch_max(height, Ordering::Relaxed);
+        let followed = self.tip().state.height();
+        let mut proven = self.proven.write().unwrap_or_else(PoisonError::into_inner);
+        proven.height = proven.height.max(height);
+        if proven.height > followed {
+            proven.ahead_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn proven(&self) -> Proven {
+        *self.proven.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the last answer was full, so that more blocks are waiting.
@@ -109,10 +136,11 @@ impl Live {
         let now = clock.now();
         let missed = i64::try_from(heartbeat_ms).unwrap_or(i64::MAX);
         let missed = missed.saturating_mul(HEARTBEATS_MISSED);
-        let tip = self.tip();
+        let (tip, proven) = (self.tip(), self.proven());
         let facts = Facts {
             height: tip.state.height(),
-            proven_height: self.proven_height(),
+            proven_height: proven.height,
+            proven_for: proven.ahead_since.map(|since| since.elapsed()).unwrap_or_default(),
             more_waiting: self.more_waiting(),
             age: tip.arrived.elapsed(),
             halted_after: clock.real_time_until(now.plus_millis(missed)) + HALTED_GRACE,
@@ -140,6 +168,8 @@ pub(crate) struct Facts {
     pub(crate) height: u64,
     /// The highest certified height heard of.
     pub(crate) proven_height: u64,
+    /// Real time since a certified height is known that is not followed here.
+    pub(crate) proven_for: Duration,
     /// Whether the last answer held as many blocks as it could.
     pub(crate) more_waiting: bool,
     /// Real time since the last block came in.
@@ -154,7 +184,10 @@ pub(crate) struct Facts {
 
 impl Facts {
     fn judge(&self) -> Going {
-        let behind = self.more_waiting || self.proven_height > self.height.saturating_add(1);
+        let missing = self.proven_height.saturating_sub(self.height);
+        // Each block is announced a moment before it is fetched.
+        let late = missing > 0 && self.proven_for > FETCH_GRACE;
+        let behind = self.more_waiting || missing > 1 || late;
         if self.trouble.is_some() {
             Going::Halted
         } else if self.height == 0 && self.proven_height == 0 {
@@ -235,6 +268,7 @@ mod tests {
     const FINE: Facts = Facts {
         height: 7,
         proven_height: 7,
+        proven_for: Duration::ZERO,
         more_waiting: false,
         age: Duration::from_secs(1),
         halted_after: Duration::from_secs(8),
@@ -249,6 +283,8 @@ mod tests {
             (FINE, Going::Live),
             (Facts { proven_height: 8, ..FINE }, Going::Live),
             (Facts { proven_height: 9, ..FINE }, Going::CatchingUp),
+            (Facts { proven_height: 8, proven_for: late, ..FINE }, Going::CatchingUp),
+            (Facts { proven_for: late, ..FINE }, Going::Live),
             (Facts { more_waiting: true, ..FINE }, Going::CatchingUp),
             (Facts { age: late, ..FINE }, Going::Halted),
             (Facts { age: late, proven_height: 9, ..FINE }, Going::Halted),

@@ -14,9 +14,9 @@ use ledger::genesis::Genesis;
 use ledger::results::ServedBlock;
 use ledger::state::State;
 use market::energy::Energy;
-use market::member::PartyId;
 use market::money::Money;
 use market::price::Price;
+use market::reading::IntervalReading;
 use market::time::DeliveryPeriod;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,14 +30,12 @@ pub struct Audit {
     pub common_height: u64,
     /// Orders in blocks.
     pub orders_count: u64,
-    /// Readings in blocks.
-    pub readings_count: u64,
     /// Price and volume of each cleared period, summed over its gates; the last gate's price.
     pub cleared: BTreeMap<DeliveryPeriod, (Option<Price>, Energy)>,
     /// Periods that were both cleared and settled.
     pub settled_count: u64,
-    /// What the last reading of every period says in all, by party: imported, exported.
-    pub metered: BTreeMap<PartyId, (Energy, Energy)>,
+    /// Every reading in a block, in the order of the blocks.
+    pub readings: Vec<IntervalReading>,
     /// What all parties together earned more, or paid less, than with the supplier alone.
     pub saved: Money,
     /// Every law, and whether it held.

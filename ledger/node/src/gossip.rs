@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mempool::{Mempool, NotPooled};
 use crate::metrics::NodeMetrics;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::validator::Committed;
 
 /// How much a block response carries at most; the mesh allows 4 MiB.
@@ -75,7 +75,14 @@ impl Gossip {
                 let (mesh, store) = (self.mesh.clone(), self.store.clone());
                 let tip_height = self.state.borrow().height();
                 tokio::spawn(async move {
-                    mesh.answer(ticket, serve(&store, request, tip_height).await);
+                    match serve(&store, request, tip_height).await {
+                        Ok(response) => mesh.answer(ticket, response),
+                        // Refused: an answer without blocks would read as "there are no more".
+                        Err(error) => {
+                            tracing::error!(%error, ?request, "blocks cannot be served");
+                            drop(ticket);
+                        }
+                    }
                 });
             }
             MeshEvent::PeerJoined { peer } => tracing::debug!(%peer, "peer joined the mesh"),
@@ -86,7 +93,7 @@ impl Gossip {
 
     fn judge_transaction(&self, topic: Topic, payload: &[u8], from: &str) -> Verdict {
         let transaction = match (Transaction::from_bytes(payload), topic) {
-            (Ok(order @ Transaction::Order(_)), Topic::Orders) => order,
+            (Ok(order @ (Transaction::Order(_) | Transaction::Curve(_))), Topic::Orders) => order,
             (Ok(reading @ Transaction::Reading(_)), Topic::Readings) => reading,
             _ => {
                 tracing::warn!(
@@ -152,14 +159,14 @@ impl Gossip {
     }
 }
 
-async fn serve(store: &Store, request: BlockRequest, tip_height: u64) -> BlockResponse {
+async fn serve(
+    store: &Store,
+    request: BlockRequest,
+    tip_height: u64,
+) -> Result<BlockResponse, StoreError> {
     let BlockRequest { from_height, count_max, with_results } = request;
-    let served = store.served(from_height, count_max, with_results, RESPONSE_BYTES_MAX).await;
-    let blocks = served.unwrap_or_else(|error| {
-        tracing::error!(%error, from_height, "blocks cannot be served");
-        Vec::new()
-    });
-    BlockResponse { tip_height, blocks }
+    let blocks = store.served(from_height, count_max, with_results, RESPONSE_BYTES_MAX).await?;
+    Ok(BlockResponse { tip_height, blocks })
 }
 
 /// Announces a block: at once if this node proposed it, otherwise only if the proposer is not heard

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock_offset::ClockOffset;
 use crate::consensus::{ConsensusStatus, Phase, engine_metrics};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
@@ -28,6 +29,7 @@ pub(crate) struct Pages {
     pub(crate) mempool: Mempool,
     pub(crate) mesh: Mesh,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock_offset: Arc<ClockOffset>,
     pub(crate) metrics: Arc<NodeMetrics>,
 }
 
@@ -41,6 +43,9 @@ struct StatusPage {
     tip: String,
     block_time_ms: i64,
     market_time_ms: i64,
+    /// This clock minus the other validators', in milliseconds of market time, by the last
+    /// proposals: positive if it is ahead; null before anybody else has proposed.
+    clock_offset_ms: Option<i64>,
     phase: &'static str,
     validators_connected: usize,
     validators_count: usize,
@@ -82,6 +87,7 @@ async fn healthz(Shared(pages): Shared<Pages>) -> (StatusCode, String) {
 async fn metrics(Shared(pages): Shared<Pages>) -> String {
     let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     pages.metrics.height.set(i64::try_from(pages.state.borrow().height()).unwrap_or(i64::MAX));
+    pages.metrics.clock_offset_ms.set(pages.clock_offset.median_ms().unwrap_or_default());
     pages.metrics.mempool.set(gauge(pages.mempool.len()));
     pages.metrics.peers.set(gauge(pages.mesh.peers().len()));
     pages.metrics.note_mesh(&pages.mesh.counters().snapshot());
@@ -103,6 +109,7 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
         tip: state.tip().to_string(),
         block_time_ms: state.time().as_millis(),
         market_time_ms: pages.clock.now().as_millis(),
+        clock_offset_ms: pages.clock_offset.median_ms(),
         phase: match consensus.phase {
             Phase::Connecting => "connecting",
             Phase::Deciding => "deciding",

@@ -11,13 +11,17 @@
 //! | `validator` | what a block means: builds, judges and commits by the pure rules of `ledger` |
 //! | [`store`] | blocks, certificates, snapshots, undecided bodies in `SQLite` |
 //! | [`mempool`] | what waits for a block |
+//! | [`data_dir`] | the data directory, held by one process |
+//! | `clock_offset` | this machine's clock against the other validators' |
 //! | `gossip` | the mesh: takes orders and readings in, sends blocks out |
 //! | `http` | `/healthz`, `/metrics`, `/status` |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;
+mod clock_offset;
 pub mod config;
 pub mod consensus;
+pub mod data_dir;
 mod gossip;
 mod http;
 pub mod mempool;

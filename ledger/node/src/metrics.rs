@@ -28,6 +28,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) mempool: Gauge,
     pub(crate) peers: Gauge,
     pub(crate) validators_connected: Gauge,
+    pub(crate) clock_offset_ms: Gauge,
 }
 
 impl NodeMetrics {
@@ -41,6 +42,7 @@ impl NodeMetrics {
             mempool: Gauge::default(),
             peers: Gauge::default(),
             validators_connected: Gauge::default(),
+            clock_offset_ms: Gauge::default(),
         };
         if let Ok(mut registry) = metrics.registry.lock() {
             let refused = "Messages refused, by the law they break";
@@ -55,6 +57,9 @@ impl NodeMetrics {
             let connected = "Connected validators, this one included";
             let gauge = metrics.validators_connected.clone();
             registry.register("validators_connected", connected, gauge);
+            let offset = "This clock minus the other validators' in milliseconds of market time, \
+                          by their last proposals; 0 before the first";
+            registry.register("clock_offset_ms", offset, metrics.clock_offset_ms.clone());
         }
         metrics
     }

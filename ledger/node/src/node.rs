@@ -2,15 +2,16 @@
 
 use market::time::{Clock, Timestamp};
 use mesh::{Mesh, MeshError};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock_offset::ClockOffset;
 use crate::config::LoadedNode;
 use crate::consensus::{self, ConsensusError, ConsensusStatus};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::gossip::Gossip;
 use crate::http::{self, Pages};
 use crate::mempool::Mempool;
@@ -21,14 +22,9 @@ use crate::validator::Validator;
 /// Why a node did not start, or ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The data directory cannot be made.
-    #[error("cannot make the data directory {path}: {source}")]
-    DataDir {
-        /// The directory.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
+    /// The data directory cannot be had.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,8 +64,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), NodeError> {
     let LoadedNode { genesis, data_dir, consensus, mesh, .. } = config;
-    std::fs::create_dir_all(&data_dir)
-        .map_err(|source| NodeError::DataDir { path: data_dir.clone(), source })?;
+    let _held = DataDir::take(&data_dir)?;
     let (store, state) = Store::open(&data_dir, &genesis).await?;
     tracing::info!(height = state.height(), chain = %genesis.chain_id(), "the ledger is open");
     let drift_max_ms = i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX);
@@ -81,6 +76,7 @@ pub async fn run(
     let mempool = Mempool::default();
     let metrics = Arc::new(NodeMetrics::new());
     let (commits, committed) = mpsc::unbounded_channel();
+    let clock_offset = Arc::new(ClockOffset::new(drift_max_ms));
     let moniker = consensus.moniker.clone();
     let (validator, state) = Validator::new(
         &genesis,
@@ -88,6 +84,7 @@ pub async fn run(
         store.clone(),
         mempool.clone(),
         Arc::clone(&clock),
+        Arc::clone(&clock_offset),
         commits,
     );
     let (status, consensus_status) = watch::channel(ConsensusStatus::default());
@@ -101,8 +98,16 @@ pub async fn run(
         commits: committed,
         metrics: Arc::clone(&metrics),
     };
-    let pages =
-        Pages { moniker, state, consensus: consensus_status, mempool, mesh, clock, metrics };
+    let pages = Pages {
+        moniker,
+        state,
+        consensus: consensus_status,
+        mempool,
+        mesh,
+        clock,
+        clock_offset,
+        metrics,
+    };
     // Whatever ends first takes the others with it.
     let ending = shutdown.child_token();
     let mut gossip = tokio::spawn(gossip.run(ending.clone()));

@@ -5,69 +5,35 @@
 //! held by one process alone. When it is opened, the hash chain is walked from the first block, and
 //! the state is rebuilt from the last snapshot and checked against the header it belongs to.
 
-use ledger::apply::{BlockRefused, apply};
-use ledger::block::{Block, BlockHash, CommittedBlock, Header, MalformedBlock};
+mod error;
+
+use ledger::apply::apply;
+use ledger::block::{Block, BlockHash, CommittedBlock, Header};
 use ledger::certificate::CommitCertificate;
 use ledger::genesis::Genesis;
 use ledger::results::{BlockResults, ResultLeaf, ServedBlock};
 use ledger::state::State;
 use market::keys::ChainId;
+use market::time::Timestamp;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions,
-    SqliteSynchronous,
+    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Row as _, SqlitePool};
 use std::path::{Path, PathBuf};
 
+pub use error::StoreError;
+
 use crate::consensus::Undecided;
+
+/// The database in the data directory.
+const FILE: &str = "ledger.sqlite";
+
+/// The table of committed blocks, as errors name it.
+const BLOCKS: &str = "blocks";
 
 /// A snapshot of the state is kept at every multiple of this height.
 const SNAPSHOT_EVERY: u64 = 64;
-
-/// Why the store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another process holds it.
-    #[error(
-        "{path} is in use by another process; two nodes must never share a data directory, so stop \
-         the other one"
-    )]
-    InUse {
-        /// The database.
-        path: PathBuf,
-    },
-    /// Another community's data.
-    #[error(
-        "{path} holds the chain of community {found}, not of {expected}; name another data \
-         directory, or the genesis it was made with"
-    )]
-    OtherCommunity {
-        /// The database.
-        path: PathBuf,
-        /// Whose it is.
-        found: String,
-        /// Whose was expected.
-        expected: ChainId,
-    },
-    /// What is stored does not hang together.
-    #[error("the stored block of height {height} does not hold: {problem}")]
-    Corrupt {
-        /// Which block.
-        height: u64,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The database failed.
-    #[error("cannot {doing} in {path}: {source}")]
-    Database {
-        /// What failed.
-        doing: &'static str,
-        /// The database.
-        path: PathBuf,
-        /// Its own words.
-        source: sqlx::Error,
-    },
-}
 
 /// The node's store.
 #[derive(Debug, Clone)]
@@ -104,19 +70,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says what is wrong and what to do; nothing is changed then.
     pub async fn open(data_dir: &Path, genesis: &Genesis) -> Result<(Self, State), StoreError> {
-        let path = data_dir.join("ledger.sqlite");
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .locking_mode(SqliteLockingMode::Exclusive)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(std::time::Duration::from_secs(2))
-            .pragma("cache_size", "-2048")
-            .pragma("secure_delete", "ON");
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
-        let pool = pool.map_err(|source| opening(&path, source))?;
-        let store = Self { pool, path };
+        let store = Self::connect(data_dir, true).await?;
         store.prepare(&genesis.chain_id()).await?;
         let state = store.restore(genesis).await?;
         Ok((store, state))
@@ -124,12 +78,61 @@ impl Store {
 
     /// Whether a directory holds a store at all.
     pub fn exists(data_dir: &Path) -> bool {
-        data_dir.join("ledger.sqlite").is_file()
+        data_dir.join(FILE).is_file()
+    }
+
+    /// The time of the last block in the store of a stopped node; `None` if it holds none. The
+    /// chain is not checked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub async fn last_block_time(data_dir: &Path) -> Result<Option<Timestamp>, StoreError> {
+        if !Self::exists(data_dir) {
+            return Ok(None);
+        }
+        let store = Self::connect(data_dir, false).await?;
+        let time = store.tip_time().await;
+        store.close().await;
+        time
+    }
+
+    async fn connect(data_dir: &Path, create: bool) -> Result<Self, StoreError> {
+        let path = data_dir.join(FILE);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(create)
+            .journal_mode(SqliteJournalMode::Wal)
+            .locking_mode(SqliteLockingMode::Exclusive)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(std::time::Duration::from_secs(2))
+            .pragma("cache_size", "-2048")
+            .pragma("secure_delete", "ON");
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = pool.map_err(|source| StoreError::of("open the ledger", &path, source))?;
+        Ok(Self { pool, path })
+    }
+
+    async fn tip_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'blocks'";
+        let has_blocks = sqlx::query(query).fetch_optional(&self.pool).await;
+        if has_blocks.map_err(|source| self.failed("read the schema", source))?.is_none() {
+            return Ok(None);
+        }
+        let query = "SELECT height, header FROM blocks ORDER BY height DESC LIMIT 1";
+        let row = sqlx::query(query).fetch_optional(&self.pool).await;
+        let Some(row) = row.map_err(|source| self.failed("read the last block", source))? else {
+            return Ok(None);
+        };
+        let height = from_sql(self.field(&row, BLOCKS, 0, "height")?);
+        let header = self.field::<Vec<u8>>(&row, BLOCKS, height, "header")?;
+        let header = borsh::from_slice::<Header>(&header)
+            .map_err(|error| self.corrupt(BLOCKS, height, error))?;
+        Ok(Some(header.time))
     }
 
     async fn prepare(&self, chain: &ChainId) -> Result<(), StoreError> {
         let made = sqlx::raw_sql(SCHEMA).execute(&self.pool).await;
-        made.map_err(|source| opening(&self.path, source))?;
+        made.map_err(|source| self.failed("open the ledger", source))?;
         let query = sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ('chain', ?)");
         let written = query.bind(chain.to_string()).execute(&self.pool).await;
         written.map_err(|source| self.failed("write", source))?;
@@ -152,7 +155,8 @@ impl Store {
         };
         for height in state.height().saturating_add(1)..=tip {
             let block = self.block(height).await?;
-            let executed = apply(&state, &block).map_err(|refused| corrupt(height, refused))?;
+            let executed =
+                apply(&state, &block).map_err(|refused| self.corrupt(BLOCKS, height, refused))?;
             state = executed.state;
         }
         Ok(state)
@@ -174,15 +178,18 @@ impl Store {
             }
             for row in rows {
                 let expected = height.saturating_add(1);
-                let header = borsh::from_slice::<Header>(row.get("header"))
-                    .map_err(|error| corrupt(expected, error))?;
+                let at = |name| self.field::<Vec<u8>>(&row, BLOCKS, expected, name);
+                let header = borsh::from_slice::<Header>(&at("header")?)
+                    .map_err(|error| self.corrupt(BLOCKS, expected, error))?;
                 let hash = header.hash();
+                let stored_height: i64 = self.field(&row, BLOCKS, expected, "height")?;
                 let links = header.height == expected
-                    && row.get::<i64, _>("height") == to_sql(expected)
+                    && stored_height == to_sql(expected)
                     && header.previous == previous
-                    && row.get::<Vec<u8>, _>("hash") == hash.as_bytes();
+                    && at("hash")? == hash.as_bytes();
                 if !links {
-                    return Err(corrupt(expected, "it does not link to the block before it"));
+                    let problem = "it does not link to the block before it";
+                    return Err(self.corrupt(BLOCKS, expected, problem));
                 }
                 (height, previous) = (expected, hash);
             }
@@ -200,13 +207,17 @@ impl Store {
             .await
             .map_err(|source| self.failed("read snapshots", source))?;
         for row in rows {
-            let state = borsh::from_slice::<State>(row.get("state"));
-            let header = borsh::from_slice::<Header>(row.get("header"));
-            let (Ok(state), Ok(header)) = (state, header) else { continue };
-            if state.root() == header.state_root && state.tip() == header.hash() {
+            let bytes = |name| row.try_get::<Vec<u8>, _>(name).unwrap_or_default();
+            let state = borsh::from_slice::<State>(&bytes("state"));
+            let header = borsh::from_slice::<Header>(&bytes("header"));
+            if let (Ok(state), Ok(header)) = (state, header)
+                && state.root() == header.state_root
+                && state.tip() == header.hash()
+            {
                 return Ok(Some(state));
             }
-            tracing::warn!(height = header.height, "a snapshot does not match its header; skipped");
+            let (path, height) = (self.path.display(), row.try_get::<i64, _>("height").ok());
+            tracing::warn!(%path, height, "a snapshot does not match its header; skipped");
         }
         Ok(None)
     }
@@ -287,18 +298,18 @@ impl Store {
             .fetch_all(&self.pool)
             .await
             .map_err(|source| self.failed("read proposed blocks", source))?;
-        let read = |row: sqlx::sqlite::SqliteRow| {
-            let hash: [u8; 32] = row.get::<Vec<u8>, _>("hash").try_into().ok()?;
+        let read = |row: SqliteRow| {
+            let hash: [u8; 32] = row.try_get::<Vec<u8>, _>("hash").ok()?.try_into().ok()?;
             Some(Undecided {
                 height,
-                round: u32::try_from(row.get::<i64, _>("round")).ok()?,
+                round: u32::try_from(row.try_get::<i64, _>("round").ok()?).ok()?,
                 hash: BlockHash::from_bytes(hash),
-                own: row.get("own"),
-                bytes: row.get("block"),
+                own: row.try_get("own").ok()?,
+                bytes: row.try_get("block").ok()?,
             })
         };
         let bodies = rows.into_iter().map(read).collect::<Option<_>>();
-        bodies.ok_or_else(|| corrupt(height, "a proposed block's row is garbled"))
+        bodies.ok_or_else(|| self.corrupt("undecided", height, "a row is garbled"))
     }
 
     /// A committed block's bytes and certificate, if it is held.
@@ -315,9 +326,8 @@ impl Store {
             .await
             .map_err(|source| self.failed("read a block", source))?;
         let Some(row) = row else { return Ok(None) };
-        let certificate =
-            borsh::from_slice(row.get("certificate")).map_err(|error| corrupt(height, error))?;
-        Ok(Some((row.get("block"), certificate)))
+        let certificate = self.certificate(&row, height)?;
+        Ok(Some((self.field(&row, BLOCKS, height, "block")?, certificate)))
     }
 
     /// Encoded [`ServedBlock`]s from a height upwards: at most `count_max`, and at most about
@@ -342,15 +352,13 @@ impl Store {
                 .await
                 .map_err(|source| self.failed("read a block", source))?;
             let Some(row) = row else { break };
-            let failed = |error: std::io::Error| corrupt(height, error);
             let results = match with_results {
-                true => {
-                    Some(borsh::from_slice::<Vec<ResultLeaf>>(row.get("results")).map_err(failed)?)
-                }
+                true => Some(self.results(&row, height)?),
                 false => None,
             };
-            let block = decode(height, row.get("block"))?;
-            let certificate = borsh::from_slice(row.get("certificate")).map_err(failed)?;
+            let block = self.field::<Vec<u8>>(&row, BLOCKS, height, "block")?;
+            let block = self.decode(height, &block)?;
+            let certificate = self.certificate(&row, height)?;
             let committed = CommittedBlock { block, certificate };
             let mut encoded = bytes(&ServedBlock { committed: committed.clone(), results });
             if encoded.len() > bytes_max {
@@ -373,26 +381,58 @@ impl Store {
 
     async fn block(&self, height: u64) -> Result<Block, StoreError> {
         match self.decided(height).await? {
-            Some((bytes, _)) => decode(height, &bytes),
-            None => Err(corrupt(height, "it is missing")),
+            Some((bytes, _)) => self.decode(height, &bytes),
+            None => Err(self.corrupt(BLOCKS, height, "it is missing")),
         }
     }
 
-    fn failed(&self, doing: &'static str, source: sqlx::Error) -> StoreError {
-        StoreError::Database { doing, path: self.path.clone(), source }
+    fn decode(&self, height: u64, bytes: &[u8]) -> Result<Block, StoreError> {
+        Block::from_bytes(bytes).map_err(|malformed| self.corrupt(BLOCKS, height, malformed))
     }
-}
 
-fn decode(height: u64, bytes: &[u8]) -> Result<Block, StoreError> {
-    Block::from_bytes(bytes).map_err(|malformed: MalformedBlock| corrupt(height, malformed))
+    fn certificate(&self, row: &SqliteRow, height: u64) -> Result<CommitCertificate, StoreError> {
+        let bytes = self.field::<Vec<u8>>(row, BLOCKS, height, "certificate")?;
+        borsh::from_slice(&bytes)
+            .map_err(|error| self.corrupt(BLOCKS, height, format!("its certificate: {error}")))
+    }
+
+    fn results(&self, row: &SqliteRow, height: u64) -> Result<Vec<ResultLeaf>, StoreError> {
+        let bytes = self.field::<Vec<u8>>(row, BLOCKS, height, "results")?;
+        borsh::from_slice(&bytes)
+            .map_err(|error| self.corrupt(BLOCKS, height, format!("its results: {error}")))
+    }
+
+    /// A column of a row; a value of another type is damage, not a defect of the program.
+    fn field<'r, T>(
+        &self,
+        row: &'r SqliteRow,
+        table: &'static str,
+        height: u64,
+        name: &'static str,
+    ) -> Result<T, StoreError>
+    where
+        T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
+    {
+        row.try_get(name).map_err(|error| self.corrupt(table, height, error))
+    }
+
+    fn failed(&self, doing: &'static str, source: sqlx::Error) -> StoreError {
+        StoreError::of(doing, &self.path, source)
+    }
+
+    fn corrupt(
+        &self,
+        table: &'static str,
+        height: u64,
+        problem: impl std::fmt::Display,
+    ) -> StoreError {
+        let problem = problem.to_string();
+        StoreError::Corrupt { path: self.path.clone(), table, height, problem }
+    }
 }
 
 fn bytes<T: borsh::BorshSerialize>(value: &T) -> Vec<u8> {
     borsh::to_vec(value).unwrap_or_default()
-}
-
-fn corrupt(height: u64, problem: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt { height, problem: problem.to_string() }
 }
 
 /// `SQLite` counts with signed 64 bits; no chain reaches the end of them.
@@ -400,16 +440,6 @@ fn to_sql(height: u64) -> i64 {
     i64::try_from(height).unwrap_or(i64::MAX)
 }
 
-fn opening(path: &Path, source: sqlx::Error) -> StoreError {
-    let locked = source.as_database_error().is_some_and(|error| error.message().contains("locked"));
-    match locked {
-        true => StoreError::InUse { path: path.to_owned() },
-        false => StoreError::Database { doing: "open the ledger", path: path.to_owned(), source },
-    }
-}
-
-impl From<BlockRefused> for StoreError {
-    fn from(refused: BlockRefused) -> Self {
-        corrupt(0, refused)
-    }
+fn from_sql(height: i64) -> u64 {
+    u64::try_from(height).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
+use crate::clock_offset::ClockOffset;
 use crate::consensus::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
 use crate::mempool::Mempool;
 use crate::store::Store;
@@ -37,6 +38,7 @@ pub(crate) struct Validator {
     store: Store,
     mempool: Mempool,
     clock: Arc<dyn Clock>,
+    clock_offset: Arc<ClockOffset>,
     heartbeat_ms: i64,
     drift_max_ms: i64,
     /// Blocks for the next height that have been judged good, so that committing one does not
@@ -53,6 +55,7 @@ impl Validator {
         store: Store,
         mempool: Mempool,
         clock: Arc<dyn Clock>,
+        clock_offset: Arc<ClockOffset>,
         commits: mpsc::UnboundedSender<Committed>,
     ) -> (Self, watch::Receiver<Arc<State>>) {
         let state = Arc::new(state);
@@ -63,6 +66,7 @@ impl Validator {
             store,
             mempool,
             clock,
+            clock_offset,
             heartbeat_ms: i64::try_from(genesis.heartbeat_ms).unwrap_or(i64::MAX),
             drift_max_ms: i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX),
             executed: BTreeMap::new(),
@@ -120,7 +124,12 @@ impl Validator {
     }
 
     fn check_time(&self, time: Timestamp, standing: Standing) -> Result<(), String> {
-        let ahead_ms = time.millis_since(self.clock.now());
+        let now = self.clock.now();
+        let ahead_ms = time.millis_since(now);
+        // An old block says nothing about clocks, but none can come from the future.
+        if standing == Standing::Fresh || ahead_ms > 0 {
+            self.clock_offset.note(time, now);
+        }
         let late = standing == Standing::Fresh && ahead_ms < self.drift_max_ms.saturating_neg();
         let early = standing != Standing::Certified && ahead_ms > self.drift_max_ms;
         if !late && !early {
@@ -201,7 +210,7 @@ impl Application for Validator {
             .map_err(|error| failed(error.into()))?;
         for cleared in &results.clearings {
             let (period, volume) = (cleared.result.period, cleared.result.volume);
-            let price = cleared.result.price.map(|price| price.to_string());
+            let price = cleared.summary.price.map(|price| price.to_string());
             tracing::info!(?period, %volume, price, "cleared");
         }
         self.state = Arc::new(state);

@@ -4,20 +4,16 @@
 //! identifiers hexadecimal. Unknown keys are refused, so that a misspelt rule is not a silent
 //! default.
 
-use market::clearing::MechanismKind;
-use market::decimal::parse_millionths;
 use market::energy::Energy;
-use market::gate::GateSchedule;
 use market::member::Member;
-use market::price::{Price, Tick};
-use market::rules::MarketRules;
-use market::tariff::Tariffs;
-use market::time::{PeriodLength, Timestamp};
+use market::price::Price;
+use market::time::Timestamp;
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use crate::genesis::rules_file::{MarketToml, MechanismToml, TariffToml, read_rules, write_rules};
 use crate::genesis::{Genesis, GenesisError};
 use crate::validators::{Validator, ValidatorSet};
 
@@ -51,26 +47,11 @@ struct GenesisToml {
     block_drift_max_ms: u64,
     operator: String,
     market: MarketToml,
+    mechanisms: Vec<MechanismToml>,
+    tariffs: Vec<TariffToml>,
     zones: Vec<ZoneToml>,
     validators: Vec<ValidatorToml>,
     members: Vec<MemberToml>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MarketToml {
-    mechanism: String,
-    period_minutes: i64,
-    gate_lead_minutes: Vec<u64>,
-    horizon_minutes: u64,
-    k: String,
-    tick: String,
-    price_min: String,
-    price_max: String,
-    retail: String,
-    feed_in: String,
-    settlement_delay_minutes: u64,
-    finality_delay_minutes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,7 +116,7 @@ pub fn read(text: &str) -> Result<Genesis, GenesisFileError> {
         validators.push(Validator { key, power: validator.power });
     }
     let genesis = Genesis {
-        rules: read_rules(&file.market)?,
+        rules: read_rules(&file.market, &file.mechanisms, &file.tariffs)?,
         name: file.name,
         currency: file.currency,
         time_zone: file.time_zone,
@@ -177,6 +158,7 @@ pub fn write(genesis: &Genesis) -> Result<String, GenesisFileError> {
         .validators
         .iter()
         .map(|validator| ValidatorToml { key: validator.key.to_string(), power: validator.power });
+    let (market, mechanisms, tariffs) = write_rules(&genesis.rules)?;
     let file = GenesisToml {
         name: genesis.name.clone(),
         currency: genesis.currency.clone(),
@@ -185,7 +167,9 @@ pub fn write(genesis: &Genesis) -> Result<String, GenesisFileError> {
         heartbeat_ms: genesis.heartbeat_ms,
         block_drift_max_ms: genesis.block_drift_max_ms,
         operator: genesis.operator.to_string(),
-        market: write_rules(&genesis.rules)?,
+        market,
+        mechanisms,
+        tariffs,
         zones: zones.collect(),
         validators: validators.collect(),
         members: members.collect(),
@@ -196,74 +180,6 @@ pub fn write(genesis: &Genesis) -> Result<String, GenesisFileError> {
     } else {
         Err(value("genesis", "it does not read back as written"))
     }
-}
-
-fn read_rules(market: &MarketToml) -> Result<MarketRules, GenesisFileError> {
-    let price = |key: &str, text: &str| {
-        text.parse::<Price>().map_err(|error| value(&format!("market.{key}"), error))
-    };
-    let minutes = |key: &str, minutes: u64| {
-        minutes
-            .checked_mul(60_000)
-            .ok_or_else(|| value(&format!("market.{key}"), "this many minutes are out of range"))
-    };
-    let k = parse_millionths(&market.k).map_err(|error| value("market.k", error))?;
-    let tick = price("tick", &market.tick)?.micros_per_kwh();
-    let tick = u32::try_from(tick).ok().and_then(Tick::from_micros_per_kwh);
-    let leads = market.gate_lead_minutes.iter();
-    let leads = leads.map(|lead| minutes("gate_lead_minutes", *lead)).collect::<Result<_, _>>()?;
-    let mechanism = match market.mechanism.as_str() {
-        "auction" => MechanismKind::Auction,
-        other => {
-            let problem = format!("expected \"auction\", but found {other:?}");
-            return Err(value("market.mechanism", problem));
-        }
-    };
-    Ok(MarketRules {
-        period_length: PeriodLength::from_minutes(market.period_minutes)
-            .ok_or_else(|| value("market.period_minutes", "expected 15 or 30"))?,
-        gates: GateSchedule::new(leads)
-            .map_err(|error| value("market.gate_lead_minutes", error))?,
-        horizon_ms: minutes("horizon_minutes", market.horizon_minutes)?,
-        mechanism,
-        k_millionths: u32::try_from(k)
-            .map_err(|_| value("market.k", "expected a number from 0 to 1"))?,
-        tick: tick.ok_or_else(|| value("market.tick", "expected 0.000001 to 4000"))?,
-        price_min: price("price_min", &market.price_min)?,
-        price_max: price("price_max", &market.price_max)?,
-        tariffs: Tariffs {
-            retail: price("retail", &market.retail)?,
-            feed_in: price("feed_in", &market.feed_in)?,
-        },
-        settlement_delay_ms: minutes("settlement_delay_minutes", market.settlement_delay_minutes)?,
-        finality_delay_ms: minutes("finality_delay_minutes", market.finality_delay_minutes)?,
-    })
-}
-
-fn write_rules(rules: &MarketRules) -> Result<MarketToml, GenesisFileError> {
-    let minutes = |key: &str, ms: u64| match (ms.checked_div(60_000), ms.checked_rem(60_000)) {
-        (Some(minutes), Some(0)) => Ok(minutes),
-        _ => Err(value(&format!("market.{key}"), format!("{ms} ms are no whole minutes"))),
-    };
-    let leads = rules.gates.leads_ms().iter();
-    Ok(MarketToml {
-        mechanism: match rules.mechanism {
-            MechanismKind::Auction => "auction".to_owned(),
-        },
-        period_minutes: rules.period_length.minutes(),
-        gate_lead_minutes: leads
-            .map(|lead| minutes("gate_lead_minutes", *lead))
-            .collect::<Result<_, _>>()?,
-        horizon_minutes: minutes("horizon_minutes", rules.horizon_ms)?,
-        k: Price::from_micros_per_kwh(i64::from(rules.k_millionths)).to_string(),
-        tick: Price::from_micros_per_kwh(i64::from(rules.tick.micros_per_kwh())).to_string(),
-        price_min: rules.price_min.to_string(),
-        price_max: rules.price_max.to_string(),
-        retail: rules.tariffs.retail.to_string(),
-        feed_in: rules.tariffs.feed_in.to_string(),
-        settlement_delay_minutes: minutes("settlement_delay_minutes", rules.settlement_delay_ms)?,
-        finality_delay_minutes: minutes("finality_delay_minutes", rules.finality_delay_ms)?,
-    })
 }
 
 fn read_zones(zones: &[ZoneToml]) -> Result<ZoneTree, GenesisFileError> {
@@ -300,7 +216,10 @@ fn read_zones(zones: &[ZoneToml]) -> Result<ZoneTree, GenesisFileError> {
     ZoneTree::new(tree).map_err(|error| value("zones", error))
 }
 
-fn parse<T: std::str::FromStr<Err: Display>>(key: &str, text: &str) -> Result<T, GenesisFileError> {
+pub(super) fn parse<T: std::str::FromStr<Err: Display>>(
+    key: &str,
+    text: &str,
+) -> Result<T, GenesisFileError> {
     text.parse().map_err(|error| value(key, error))
 }
 
@@ -315,6 +234,6 @@ pub fn toml_problem(text: &str, error: &toml::de::Error) -> String {
     format!("line {} `{line}`: {words}", number.saturating_add(1))
 }
 
-fn value(key: &str, problem: impl Display) -> GenesisFileError {
+pub(super) fn value(key: &str, problem: impl Display) -> GenesisFileError {
     GenesisFileError::Value { key: key.to_owned(), problem: problem.to_string() }
 }

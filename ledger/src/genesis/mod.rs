@@ -1,12 +1,15 @@
 //! Genesis: what a community agreed on before its first block. Its hash names the chain.
 
 mod file;
+mod rules_file;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use market::clearing::ClearingError;
 use market::hash::Digest;
 use market::keys::{ChainId, PublicKey, SignatureError};
 use market::member::{ENERGY_MAX_PER_PERIOD, Membership, MeteringPointId, PartyId};
 use market::rules::{MarketRules, RulesError};
+use market::tariff::Tariff;
 use market::time::Timestamp;
 use market::zone::{ZoneId, ZoneTree};
 use std::collections::BTreeSet;
@@ -97,12 +100,9 @@ pub enum GenesisError {
     /// A time span of nothing.
     #[error("{0} must be above 0")]
     Zero(&'static str),
-    /// A grid that this version cannot clear exactly.
-    #[error(
-        "zone {0:?} has a wheeling charge or a capacity; the auction of this version clears the \
-         community as one zone, so charges must be 0 and capacities absent"
-    )]
-    BindingZone(ZoneId),
+    /// A mechanism that does not fit the grid, now or from a later period on.
+    #[error(transparent)]
+    Mechanism(ClearingError),
 }
 
 impl Genesis {
@@ -134,8 +134,8 @@ impl Genesis {
                 return Err(GenesisError::Zero(name));
             }
         }
-        if let Some(zone) = self.zones.first_binding_edge() {
-            return Err(GenesisError::BindingZone(zone));
+        for mechanism in self.rules.mechanism.values() {
+            mechanism.check_grid(&self.zones).map_err(GenesisError::Mechanism)?;
         }
         let sound = |whose: &str, key: &PublicKey| {
             key.check_strong().map_err(|error| GenesisError::Key { whose: whose.to_owned(), error })
@@ -162,10 +162,16 @@ impl Genesis {
     /// Sums of money stay inside 64 bits, so that no admitted order or reading can make a clearing,
     /// a settlement or an account overflow and thereby stop the chain.
     fn check_turnover(&self) -> Result<(), GenesisError> {
-        let (rules, tariffs) = (&self.rules, &self.rules.tariffs);
-        let prices = [rules.price_min, rules.price_max, tariffs.retail, tariffs.feed_in];
-        let magnitudes = prices.iter().map(|price| price.micros_per_kwh().unsigned_abs());
-        let extreme = i128::from(magnitudes.max().unwrap_or_default());
+        let rules = &self.rules;
+        let limits = [rules.price_min, rules.price_max];
+        let limits = limits.iter().map(|price| price.micros_per_kwh().unsigned_abs());
+        let tariffs = rules.tariffs.values().map(Tariff::magnitude);
+        // What the grid takes on the longest way, twice: up from the seller and down to the buyer.
+        let charges = self.zones.iter().filter_map(|(_, zone)| zone.edge);
+        let charges = charges.map(|edge| edge.charge.micros_per_kwh().unsigned_abs());
+        let charges = charges.fold(0_u64, u64::saturating_add);
+        let extreme = limits.chain(tariffs).max().unwrap_or_default();
+        let extreme = i128::from(extreme).saturating_add(i128::from(charges));
         let limits = self.members.values().flat_map(|m| [m.import_max, m.export_max]);
         let energy_wh: i128 = limits.map(|limit| i128::from(limit.wh())).sum();
         let turnover_micros = energy_wh.saturating_mul(extreme).div_euclid(1_000);

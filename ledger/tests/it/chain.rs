@@ -96,6 +96,21 @@ proptest! {
         }
     }
 
+    /// The root that a chain of blocks carries on, block by block, is the one that a node computes
+    /// which knows nothing but the state's bytes.
+    #[test]
+    fn a_root_carried_on_is_the_root_made_from_scratch(
+        events in prop::collection::vec(event(), 10..80),
+    ) {
+        for executed in &play(&events).blocks {
+            let bytes = borsh::to_vec(&executed.state).unwrap();
+            let from_scratch: State = borsh::from_slice(&bytes).unwrap();
+            prop_assert_eq!(from_scratch.root(), executed.block.header.state_root);
+            prop_assert_eq!(executed.state.root(), executed.block.header.state_root);
+            prop_assert_eq!(borsh::to_vec(&from_scratch).unwrap(), bytes);
+        }
+    }
+
     /// L1, L2, S3, S5: postings count without gaps, balance, and sum to what the statements say,
     /// corrections included.
     #[test]

@@ -9,9 +9,8 @@ use ledger::results::{Cleared, ServedBlock};
 use ledger::transaction::{NotATransaction, TRANSACTION_BYTES_MAX, Transaction};
 use market::book::{BookedOrder, SealedBook, sealed_from_orders};
 use market::clearing::laws::BrokenLaw;
-use market::clearing::{clear, laws};
+use market::clearing::{MechanismKind, clear, laws};
 use market::hash::Digest;
-use market::price::Tick;
 
 use crate::neighbourhood::{Chain, genesis as neighbourhood, quarter};
 
@@ -176,11 +175,12 @@ fn genesis_files_are_read_to_something_sound_or_refused() {
 #[test]
 fn hostile_books_are_cleared_to_an_end() {
     let cleared = |cleared: &Cleared| borsh::to_vec(&cleared.book).expect("in memory");
-    let rules = neighbourhood().rules;
+    let genesis = neighbourhood();
+    let (mechanism, terms) = (MechanismKind::ZonalAuction, genesis.rules.terms(&genesis.zones));
     let read = feed(&of_each_clearing(cleared), 20_000, |bytes| {
         let Ok(book) = borsh::from_slice::<SealedBook>(bytes) else { return false };
-        if let Ok(result) = clear(&book, &rules) {
-            let _ = laws::check(&book, &result);
+        if let Ok(result) = clear(&book, &mechanism, &terms) {
+            let _ = laws::check(&book, &mechanism, &terms, &result);
         }
         true
     });
@@ -194,8 +194,8 @@ fn any_orders_that_form_a_book_are_cleared_by_the_laws() {
         let (bids, offers) = (cleared.book.bids(), cleared.book.offers());
         borsh::to_vec(&(bids, offers)).expect("in memory")
     };
-    let mut rules = neighbourhood().rules;
-    rules.tick = Tick::from_micros_per_kwh(1).expect("every limit is on it");
+    let genesis = neighbourhood();
+    let (mechanism, terms) = (MechanismKind::ZonalAuction, genesis.rules.terms(&genesis.zones));
     let read = feed(&of_each_clearing(orders), 20_000, |bytes| {
         type Orders = Vec<BookedOrder>;
         let Ok((bids, offers)) = borsh::from_slice::<(Orders, Orders)>(bytes) else {
@@ -204,8 +204,8 @@ fn any_orders_that_form_a_book_are_cleared_by_the_laws() {
         let Ok(book) = sealed_from_orders(quarter(20), bids, offers, Digest::default()) else {
             return false;
         };
-        if let Ok(result) = clear(&book, &rules) {
-            let judged = laws::check(&book, &result);
+        if let Ok(result) = clear(&book, &mechanism, &terms) {
+            let judged = laws::check(&book, &mechanism, &terms, &result);
             assert!(matches!(judged, Ok(()) | Err(BrokenLaw::Overflow(_))), "{judged:?}");
         }
         true

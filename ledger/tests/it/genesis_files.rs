@@ -1,16 +1,20 @@
 //! Genesis files: they read back as written, name what is wrong, and their hash names the chain.
 
 use ledger::genesis::{Genesis, GenesisError, GenesisFileError, read, write};
+use market::clearing::sharing::{Ranking, Shares, SharingKey, SharingRule};
+use market::clearing::{ClearingError, MechanismKind};
 use market::energy::Energy;
 use market::gate::GateSchedule;
 use market::keys::PublicKey;
 use market::member::{ENERGY_MAX_PER_PERIOD, PartyId};
 use market::price::{Price, Tick};
+use market::schedule::Schedule;
+use market::tariff::{Days, Levy, LevyBase, Tariff, Window};
 use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, ZoneId};
 use proptest::prelude::*;
 
-use crate::neighbourhood::{genesis, party, party_key, validators};
+use crate::neighbourhood::{genesis, minute, party, party_key, validators};
 
 /// What is wrong with the file of the neighbourhood after replacing a text in it.
 fn complaint(from: &str, to: &str) -> String {
@@ -51,7 +55,7 @@ proptest! {
         rules.k_millionths = k;
         rules.tick = Tick::from_micros_per_kwh(tick).unwrap();
         (rules.price_min, rules.price_max) = (price(low), price(low + span));
-        (rules.tariffs.feed_in, rules.tariffs.retail) = (price(feed_in), price(retail));
+        rules.tariffs = Schedule::always(Tariff::flat(price(retail), price(feed_in)).unwrap());
         rules.gates = GateSchedule::new(vec![first * 60_000, second * 60_000]).unwrap();
         rules.period_length =
             if half_hours { PeriodLength::Minutes30 } else { PeriodLength::Minutes15 };
@@ -71,7 +75,7 @@ fn whatever_is_changed_makes_another_chain() {
         |g| g.starts_at = Timestamp::from_millis(1),
         |g| g.rules.k_millionths += 1,
         |g| g.rules.horizon_ms += 60_000,
-        |g| g.rules.tariffs.retail = Price::from_micros_per_kwh(1),
+        |g| g.rules.tariffs.change(minute(15), Tariff::flat(Price::ZERO, Price::ZERO).unwrap()),
         |g| g.rules.finality_delay_ms += 60_000,
         |g| g.heartbeat_ms += 1,
         |g| g.block_drift_max_ms += 1,
@@ -104,7 +108,21 @@ fn a_misspelt_missing_or_mistyped_key_is_named_with_its_line() {
 #[test]
 fn a_value_that_does_not_fit_is_named_with_its_key_and_what_was_expected() {
     for (from, to, expected) in [
-        ("mechanism = \"auction\"", "mechanism = \"lottery\"", "market.mechanism: expected \"auc"),
+        ("kind = \"zonal-auction\"", "kind = \"lottery\"", "mechanisms[0].kind: expected \"zonal"),
+        (
+            "kind = \"zonal-auction\"",
+            "kind = \"zonal-auction\"\nprice = \"1\"",
+            "mechanisms[0].price: ",
+        ),
+        (
+            "kind = \"zonal-auction\"",
+            "from_ms = 1\nkind = \"zonal-auction\"",
+            "mechanisms[0].from_ms",
+        ),
+        ("days = \"all\"", "days = \"mon,tus\"", "tariffs[0].windows[0].days: expected days such"),
+        ("to = \"24:00\"", "to = \"24:01\"", "tariffs[0].windows[0].to: expected a time from"),
+        ("to = \"24:00\"", "to = \"23:00\"", "tariffs[0]: no window covers Monday 23:00"),
+        ("tax = \"0.000000\"", "tax = \"-1\"", "tariffs[0].tax: expected a number from 0"),
         ("period_minutes = 15", "period_minutes = 20", "market.period_minutes: expected 15 or 30"),
         ("gate_lead_minutes = [120, 15]", "gate_lead_minutes = [15, 120]", "market.gate_lead_min"),
         ("gate_lead_minutes = [120, 15]", "gate_lead_minutes = []", "market.gate_lead_minutes: "),
@@ -112,7 +130,7 @@ fn a_value_that_does_not_fit_is_named_with_its_key_and_what_was_expected() {
         ("k = \"0.500000\"", "k = \"-0.5\"", "market.k: expected a number from 0 to 1"),
         ("tick = \"0.000100\"", "tick = \"0\"", "market.tick: expected"),
         ("tick = \"0.000100\"", "tick = \"-1\"", "market.tick: expected"),
-        ("retail = \"0.320000\"", "retail = \"0.3200001\"", "market.retail: expected a decimal"),
+        ("retail = \"0.320000\"", "retail = \"0.3200001\"", "tariffs[0].windows[0].retail: exp"),
         ("horizon_minutes = 1440", "horizon_minutes = 9223372036854775807", "market.horizon_min"),
         ("operator = \"", "operator = \"zz", "operator: expected 64 hexadecimal digits"),
     ] {
@@ -154,12 +172,10 @@ fn values_that_do_not_found_a_community_together_are_refused() {
     for zone in ["", "Berlin Mitte"] {
         assert!(text(problem(|g| g.time_zone = zone.to_owned()), "time_zone"));
     }
-    let rules: [fn(&mut Genesis); 7] = [
+    let rules: [fn(&mut Genesis); 5] = [
         |g| g.rules.k_millionths = 1_000_001,
         |g| g.rules.price_min = Price::from_micros_per_kwh(5_000_001),
         |g| g.rules.price_max = Price::from_micros_per_kwh(1_000_000_000_001),
-        |g| g.rules.tariffs.retail = Price::from_micros_per_kwh(i64::MIN),
-        |g| g.rules.tariffs.feed_in = Price::from_micros_per_kwh(320_001),
         |g| g.rules.finality_delay_ms = 3_599_999,
         |g| g.rules.horizon_ms = 7_200_000,
     ];
@@ -189,7 +205,7 @@ fn values_that_do_not_found_a_community_together_are_refused() {
 }
 
 #[test]
-fn a_zone_with_a_charge_or_a_capacity_is_refused_as_long_as_there_is_one_price() {
+fn charges_and_capacities_are_for_the_zonal_auction_alone() {
     let text = write(&genesis()).unwrap();
     for (from, to) in [
         ("charge = \"0.000000\"", "charge = \"0.010000\""),
@@ -197,11 +213,67 @@ fn a_zone_with_a_charge_or_a_capacity_is_refused_as_long_as_there_is_one_price()
         ("charge = \"0.000000\"", "charge = \"0\"\ncapacity_down_wh = 0"),
     ] {
         assert!(text.contains(from));
-        let refused = read(&text.replacen(from, to, 1)).unwrap_err();
-        assert_eq!(refused, GenesisFileError::Genesis(GenesisError::BindingZone(ZoneId(1))));
+        let text = text.replacen(from, to, 1);
+        assert!(read(&text).is_ok());
+        for kind in ["pair-midpoints", "trade-reduction"] {
+            let refused = read(&text.replacen("zonal-auction", kind, 1)).unwrap_err();
+            let GenesisFileError::Genesis(GenesisError::Mechanism(refused)) = refused else {
+                panic!("{refused}");
+            };
+            assert_eq!(refused, ClearingError::EdgeBinds { zone: ZoneId(1) });
+        }
     }
     let edge = genesis().zones.zone(ZoneId(1)).unwrap().edge;
     assert!(matches!(edge, Some(Edge { parent: ZoneId(0), .. })));
+}
+
+/// Everything that a genesis file can say about mechanisms, gates and tariffs, in one file.
+#[test]
+fn mechanisms_gates_after_delivery_and_tariffs_read_back_as_written() {
+    let mut genesis = genesis();
+    let price = Price::from_micros_per_kwh;
+    let rules = &mut genesis.rules;
+    rules.gates = GateSchedule::with_ex_post(vec![], Some(600_000)).unwrap();
+    let window = |days, from_minute, to_minute, retail| Window {
+        days,
+        from_minute,
+        to_minute,
+        retail: price(retail),
+        feed_in: price(80_000),
+    };
+    let windows = vec![
+        window(Days::WEEKDAYS, 0, 360, 240_000),
+        window(Days::WEEKDAYS, 360, 1_440, 340_000),
+        window(Days::from_bits(0b010_0000).unwrap(), 0, 1_440, 300_000),
+        window(Days::from_bits(0b100_0000).unwrap(), 0, 1_440, 250_000),
+    ];
+    let levy = |name: &str, base| Levy { name: name.to_owned(), price: price(20_500), base };
+    let levies = vec![levy("duty", LevyBase::Supplied), levy("再エネ賦課金", LevyBase::Imported)];
+    let summer = Tariff::new(120, windows, levies, 190_000).unwrap();
+    let winter = summer.with_offset(60).unwrap();
+    rules.tariffs = Schedule::always(summer);
+    rules.tariffs.change(minute(60 * 24 * 30), winter);
+    let shares = Shares::new([(party(0), 250_000), (party(3), 500_000)].into()).unwrap();
+    let keys = [
+        SharingKey::Static(shares.clone()),
+        SharingKey::ProRata,
+        SharingKey::Priority(Ranking::new(vec![party(2), party(1)]).unwrap()),
+        SharingKey::Hybrid(shares),
+    ];
+    for (month, key) in (1..).zip(keys) {
+        let rule = SharingRule { price: price(200_000), key };
+        rules.mechanism.change(minute(60 * 24 * 30 * month), MechanismKind::Sharing(rule));
+    }
+    rules.mechanism.change(minute(60 * 24 * 200), MechanismKind::PairMidpoints);
+    rules.mechanism.change(minute(60 * 24 * 300), MechanismKind::TradeReduction);
+    assert_eq!(genesis.check(), Ok(()));
+    let text = write(&genesis).unwrap();
+    assert_eq!(read(&text), Ok(genesis));
+    for said in
+        ["days = \"weekdays\"", "days = \"sat\"", "share = \"0.250000\"", "gate_lag_minutes = 10"]
+    {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
 }
 
 /// Each amount fits into 64 bits, but the sum of many would not: then one block could neither be

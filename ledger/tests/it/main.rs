@@ -4,6 +4,7 @@ mod neighbourhood;
 
 mod certificates;
 mod chain;
+mod complete_rules;
 mod decoders;
 mod followers;
 mod genesis_files;

@@ -20,8 +20,9 @@ use market::order::{Order, Preferences, Side, Step};
 use market::price::{Price, Tick};
 use market::reading::{IntervalReading, Quality};
 use market::rules::MarketRules;
+use market::schedule::Schedule;
 use market::signed::Signed;
-use market::tariff::Tariffs;
+use market::tariff::Tariff;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub(crate) fn party(n: usize) -> PartyId {
     PartyId::from_bytes([u8::try_from(n).expect("few") + 0xa0; 16])
 }
 
-fn metering_point(n: usize) -> MeteringPointId {
+pub(crate) fn metering_point(n: usize) -> MeteringPointId {
     MeteringPointId::from_bytes([u8::try_from(n).expect("few") + 0x50; 16])
 }
 
@@ -94,12 +95,14 @@ pub(crate) fn genesis() -> Genesis {
             period_length: PeriodLength::Minutes15,
             gates: GateSchedule::new(vec![7_200_000, 900_000]).expect("two gates"),
             horizon_ms: 86_400_000,
-            mechanism: MechanismKind::Auction,
+            mechanism: Schedule::always(MechanismKind::ZonalAuction),
             k_millionths: 500_000,
             tick: Tick::from_micros_per_kwh(100).expect("a tick"),
             price_min: price(-1_000_000),
             price_max: price(5_000_000),
-            tariffs: Tariffs { retail: price(320_000), feed_in: price(80_000) },
+            tariffs: Schedule::always(
+                Tariff::flat(price(320_000), price(80_000)).expect("a tariff"),
+            ),
             settlement_delay_ms: 3_600_000,
             finality_delay_ms: 86_400_000,
         },
@@ -120,7 +123,19 @@ pub(crate) fn order(
     steps: &[(i64, i64)],
     sequence: u64,
 ) -> Transaction {
-    let chain = genesis().chain_id();
+    order_in(&genesis(), n, period, side, steps, sequence)
+}
+
+/// The same in another community of the same households.
+pub(crate) fn order_in(
+    genesis: &Genesis,
+    n: usize,
+    period: DeliveryPeriod,
+    side: Side,
+    steps: &[(i64, i64)],
+    sequence: u64,
+) -> Transaction {
+    let chain = genesis.chain_id();
     let step = |(limit, wh): &(i64, i64)| Step {
         limit: Price::from_micros_per_kwh(*limit),
         energy: Energy::from_wh(*wh),
@@ -142,10 +157,21 @@ pub(crate) fn order(
 pub(crate) fn reading(
     n: usize,
     period: DeliveryPeriod,
+    figures: (i64, i64),
+    sequence: u64,
+) -> Transaction {
+    reading_in(&genesis(), n, period, figures, sequence)
+}
+
+/// The same in another community of the same households.
+pub(crate) fn reading_in(
+    genesis: &Genesis,
+    n: usize,
+    period: DeliveryPeriod,
     (imported, exported): (i64, i64),
     sequence: u64,
 ) -> Transaction {
-    let chain = genesis().chain_id();
+    let chain = genesis.chain_id();
     let reading = IntervalReading {
         community: chain,
         party: party(n),
@@ -179,7 +205,7 @@ pub(crate) fn certificate(
     CommitCertificate { height, round: 2, block, signatures: signers.iter().map(sign).collect() }
 }
 
-/// The chain of [`genesis`], block by block.
+/// A chain, block by block; of [`genesis`] unless another one is given.
 pub(crate) struct Chain {
     pub(crate) state: State,
     pub(crate) blocks: Vec<Executed>,
@@ -187,7 +213,11 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn new() -> Self {
-        Self { state: State::at_genesis(&genesis()), blocks: Vec::new() }
+        Self::of(&genesis())
+    }
+
+    pub(crate) fn of(genesis: &Genesis) -> Self {
+        Self { state: State::at_genesis(genesis), blocks: Vec::new() }
     }
 
     /// Makes the next block. Every transaction must count. What the maker computed, everybody
@@ -222,6 +252,12 @@ impl Chain {
 
     pub(crate) fn net_of(&self, account: Account) -> i64 {
         self.state.accounts().balance(&account).net().expect("in range").micros()
+    }
+
+    /// What all accounts have together.
+    pub(crate) fn net_of_all(&self) -> i64 {
+        let accounts = self.state.accounts().iter();
+        accounts.map(|(_, balance)| balance.net().expect("in range").micros()).sum()
     }
 
     /// A block with its certificate and results, as nodes serve it.

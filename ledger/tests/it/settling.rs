@@ -21,12 +21,13 @@ fn a_period_is_settled_in_the_block_that_brings_the_last_reading() {
     let amounts: Vec<_> = trades.iter().map(|posting| posting.amount.micros()).collect();
     assert_eq!(amounts, [180_000, 300 * 300]);
     // Household 0 bought 900 and took 950; 1 sold 600, fed in 580 and drew 10; 2 sold 300 and fed
-    // in 350; 3 drew 200. Retail 0.32, feed-in 0.08.
-    assert_eq!(chain.net(0), -180_000 - 90_000 - 50 * 320);
-    assert_eq!(chain.net(1), 180_000 - 30 * 320);
-    assert_eq!(chain.net(2), 90_000 + 50 * 80);
-    assert_eq!(chain.net(3), -200 * 320);
-    assert_eq!(chain.net_of(Account::Supplier), (50 + 30 + 200) * 320 - 50 * 80);
+    // in 350; 3 drew 200. What 2 has left, 50, is shared by those who are short of 50 + 30 + 200, at
+    // the clearing price; retail for the rest is 0.32.
+    assert_eq!(chain.net(0), -180_000 - 90_000 - 9 * 300 - 41 * 320);
+    assert_eq!(chain.net(1), 180_000 - 5 * 300 - 25 * 320);
+    assert_eq!(chain.net(2), 90_000 + 50 * 300);
+    assert_eq!(chain.net(3), -36 * 300 - 164 * 320);
+    assert_eq!(chain.net_of(Account::Supplier), (41 + 25 + 164) * 320);
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn readings_that_do_not_come_are_estimated_when_the_delay_ends_and_corrected_exa
     assert_eq!(late.results.settlements.len(), 1);
     let postings: Vec<_> =
         late.results.postings.iter().map(|p| (p.cause, p.amount.micros())).collect();
-    assert_eq!(postings, [(Cause::Shortfall, 32_000)]);
+    assert_eq!(postings, [(Cause::Supplied, 32_000)]);
     // A correction downwards turns the direction.
     let corrected = chain.block(minute(502), vec![reading(1, period, (0, 950), 2)]);
     let posting = corrected.results.postings[0];

@@ -92,12 +92,18 @@ fn case(count: usize, prices: Prices, zones: ZoneTree, places: &[ZoneId]) -> Cas
             Prices::InSteps => 80_000 + 100 * below(2_201),
             Prices::Equal => 150_000,
             // An odd factor permutes the numbers below a power of two.
-            Prices::Distinct => 80_000 + i64::from(number.wrapping_mul(2_654_435_769) & 0x000f_ffff),
+            Prices::Distinct => {
+                80_000 + i64::from(number.wrapping_mul(2_654_435_769) & 0x000f_ffff)
+            }
         };
         let energy = 10 + below(4_991);
         // Skewed zones: some have more to sell, others more to buy, so that energy flows.
         let zone = places[usize::try_from(below(1_000_003)).expect("an index") % places.len()];
-        let skewed = if zone.0.is_multiple_of(2) == number.is_multiple_of(2) { energy } else { 1 + energy / 3 };
+        let skewed = if zone.0.is_multiple_of(2) == number.is_multiple_of(2) {
+            energy
+        } else {
+            1 + energy / 3
+        };
         let energy = if places.len() > 1 { skewed } else { energy };
         let (bare, booked) = if number % 2 == 0 {
             (&mut bids, &mut booked_bids)

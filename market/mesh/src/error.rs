@@ -109,6 +109,14 @@ pub enum MeshError {
         /// How many were asked for.
         asked: u16,
     },
+    /// A block that no answer can carry.
+    #[error("a block of {length} bytes fits into no answer of at most {limit} bytes")]
+    BlockTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The limit of a whole answer in bytes.
+        limit: usize,
+    },
     /// A frame claims to be longer than its kind may be.
     #[error("a frame of {length} bytes is over the limit of {limit}")]
     FrameTooLong {

@@ -79,7 +79,8 @@ impl request_response::Codec for FetchCodec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        let body = frame::encode_response(&response);
+        // The requester sees its stream end without an answer, and asks somebody else.
+        let body = frame::encode_response(&response).map_err(invalid)?;
         drop(response);
         write_frame(stream, &body).await
     }

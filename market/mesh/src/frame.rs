@@ -61,7 +61,11 @@ pub fn decode_request(body: &[u8]) -> Result<BlockRequest, MeshError> {
 
 /// The body of a response. Blocks that do not fit into [`RESPONSE_BYTES_MAX`] are left out, from
 /// the first that does not; the requester asks on from there.
-pub fn encode_response(response: &BlockResponse) -> Vec<u8> {
+///
+/// # Errors
+/// [`MeshError::BlockTooLong`] if not even the first one fits: an answer without it would say that
+/// there is none.
+pub fn encode_response(response: &BlockResponse) -> Result<Vec<u8>, MeshError> {
     let mut length = 12_usize;
     let mut fitting: Vec<(&[u8], u32)> = Vec::new();
     for block in &response.blocks {
@@ -69,6 +73,10 @@ pub fn encode_response(response: &BlockResponse) -> Vec<u8> {
         match u32::try_from(block.len()) {
             Ok(block_length) if length <= RESPONSE_BYTES_MAX => {
                 fitting.push((block, block_length));
+            }
+            _ if fitting.is_empty() => {
+                let (length, limit) = (block.len(), RESPONSE_BYTES_MAX);
+                return Err(MeshError::BlockTooLong { length, limit });
             }
             _ => break,
         }
@@ -81,7 +89,7 @@ pub fn encode_response(response: &BlockResponse) -> Vec<u8> {
         body.extend_from_slice(&block_length.to_be_bytes());
         body.extend_from_slice(block);
     }
-    body
+    Ok(body)
 }
 
 /// Reads the body of a response.
@@ -155,7 +163,7 @@ mod tests {
             assert!(body.len() <= REQUEST_BYTES_MAX);
             assert_eq!(decode_request(&body).expect("a request"), request);
         }
-        let body = encode_response(&response());
+        let body = encode_response(&response()).expect("a body");
         assert_eq!(decode_response(&body).expect("a response"), response());
     }
 
@@ -163,7 +171,7 @@ mod tests {
     fn every_truncation_and_every_extension_is_refused() {
         let request =
             encode_request(&BlockRequest { from_height: 1, count_max: 2, with_results: true });
-        let response = encode_response(&response());
+        let response = encode_response(&response()).expect("a body");
         for cut in 0..request.len() {
             assert!(decode_request(&request[..cut]).is_err(), "request cut at {cut}");
         }
@@ -199,7 +207,7 @@ mod tests {
                 assert_eq!(encode_request(&request), body);
             }
             if let Ok(response) = decode_response(&body) {
-                assert_eq!(encode_response(&response), body);
+                assert_eq!(encode_response(&response).expect("a body"), body);
             }
         }
     }
@@ -219,9 +227,26 @@ mod tests {
     fn blocks_beyond_the_limit_are_left_out_from_the_first_that_does_not_fit() {
         let mebibyte = vec![7; 1024 * 1024];
         let blocks = vec![mebibyte.clone(), mebibyte.clone(), mebibyte.clone(), mebibyte, vec![1]];
-        let body = encode_response(&BlockResponse { tip_height: 9, blocks });
+        let body = encode_response(&BlockResponse { tip_height: 9, blocks }).expect("a body");
         assert!(body.len() <= RESPONSE_BYTES_MAX);
         let decoded = decode_response(&body).expect("a response");
         assert_eq!((decoded.tip_height, decoded.blocks.len()), (9, 3));
+    }
+    #[test]
+    fn a_block_that_fits_into_no_answer_is_an_error_and_not_an_answer_without_blocks() {
+        let fitting = RESPONSE_BYTES_MAX - 16;
+        for (length, fits) in [(fitting, true), (fitting + 1, false)] {
+            let blocks = vec![vec![7; length], vec![1]];
+            let body = encode_response(&BlockResponse { tip_height: 9, blocks });
+            match body {
+                Ok(body) => {
+                    assert!(fits);
+                    assert_eq!(decode_response(&body).expect("a response").blocks.len(), 1);
+                }
+                Err(error) => assert!(!fits, "{error}"),
+            }
+        }
+        let none = BlockResponse { tip_height: 9, blocks: Vec::new() };
+        assert!(encode_response(&none).is_ok(), "nothing wanted is no error");
     }
 }

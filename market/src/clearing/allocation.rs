@@ -154,11 +154,15 @@ impl Allocation<'_> {
         if demand < supply {
             let start = self.lot(grid, node, Side::Sell, supply);
             let offers = self.stretch(&open.offers, start, demand);
-            self.sweep(node, whole(&open.bids), offers.into_iter())
+            let first = self.matches.len();
+            self.sweep(node, whole(&open.bids), offers.into_iter())?;
+            self.close_ring(first, |found| (found.offer, found.bid))
         } else if supply < demand {
             let start = self.lot(grid, node, Side::Buy, demand);
             let bids = self.stretch(&open.bids, start, supply);
-            self.sweep(node, bids.into_iter(), whole(&open.offers))
+            let first = self.matches.len();
+            self.sweep(node, bids.into_iter(), whole(&open.offers))?;
+            self.close_ring(first, |found| (found.bid, found.offer))
         } else {
             self.sweep(node, whole(&open.bids), whole(&open.offers))
         }
@@ -187,6 +191,33 @@ impl Allocation<'_> {
         first.copy_from_slice(draw.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
         let total = u64::try_from(total).unwrap_or(1).max(1);
         i64::try_from(u64::from_be_bytes(first).checked_rem(total).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// The order in the middle of which a ring begins stands at both of its ends. If it met the same
+    /// order at both, that is one match. `ends` names the order of the ring and its counterpart.
+    fn close_ring(
+        &mut self,
+        first: usize,
+        ends: impl Fn(&Match) -> (Place, Place),
+    ) -> Result<(), Overflow> {
+        let Some(found) = self.matches.get(first..).filter(|found| !found.is_empty()) else {
+            return Ok(());
+        };
+        let begins = found.first().map(|one| ends(one).0);
+        let of_start = |one: &&Match| Some(ends(one).0) == begins;
+        let tail = found.iter().take_while(of_start).count();
+        let head = found.iter().rev().take_while(of_start).count();
+        let (last, next) = (tail.saturating_sub(1), found.len().saturating_sub(head));
+        let counterpart = |at: usize| found.get(at).map(|one| ends(one).1);
+        if next <= last || counterpart(last) != counterpart(next) {
+            return Ok(());
+        }
+        let again = self.matches.remove(first.saturating_add(next));
+        if let Some(one) = self.matches.get_mut(first.saturating_add(last)) {
+            let sum = one.energy.checked_add(again.energy);
+            one.energy = sum.ok_or(Overflow::of("a trade"))?;
+        }
+        Ok(())
     }
 
     /// Pairs two lists from their beginnings until one is used up; of each order at most the
@@ -228,7 +259,12 @@ impl Allocation<'_> {
                 *left = left.checked_sub(energy).ok_or(failed)?;
             }
         }
-        self.matches.push(Match { offer, bid, energy, meeting });
+        match self.matches.last_mut() {
+            Some(last) if (last.offer, last.bid, last.meeting) == (offer, bid, meeting) => {
+                last.energy = last.energy.checked_add(energy).ok_or(failed)?;
+            }
+            _ => self.matches.push(Match { offer, bid, energy, meeting }),
+        }
         Ok(())
     }
 

@@ -29,6 +29,7 @@ mod periods;
 mod published;
 mod settlement;
 mod sharing;
+mod standing;
 mod ties;
 mod uniform;
 mod zone_prices;

@@ -4,8 +4,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use ledger::results::Settled;
 use market::hash::Digest;
 use market::order::Side;
+use market::rules::MarketRules;
 use market::settlement::PartySettlement;
-use market::tariff::Tariffs;
+use market::tariff::Rates;
 use market::time::DeliveryPeriod;
 use sqlx::sqlite::SqliteConnection;
 
@@ -83,12 +84,12 @@ pub struct Totals {
 
 impl Totals {
     /// Adds a settlement, or takes it out again (`sign` -1).
-    fn add(&mut self, settlement: &PartySettlement, tariffs: &Tariffs, sign: i64) {
+    fn add(&mut self, settlement: &PartySettlement, rates: &Rates, sign: i64) {
         let sum = |total: &mut i64, part: i64| {
             *total = total.saturating_add(part.saturating_mul(sign));
         };
         let income = settlement.net_income().unwrap_or_default();
-        let without = settlement.net_income_without_market(tariffs).unwrap_or_default();
+        let without = settlement.net_income_without_market(rates).unwrap_or_default();
         sum(&mut self.sold_wh, settlement.sold.wh());
         sum(&mut self.bought_wh, settlement.bought.wh());
         sum(&mut self.imported_wh, settlement.metered.imported.wh());
@@ -108,7 +109,7 @@ impl Outbox {
     pub async fn keep_block(
         &self,
         effects: &BlockEffects,
-        tariffs: &Tariffs,
+        rules: &MarketRules,
     ) -> Result<Totals, OutboxError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let connection: &mut SqliteConnection = &mut transaction;
@@ -120,10 +121,11 @@ impl Outbox {
         }
         let mut totals: Totals = get_meta(connection, TOTALS).await?.unwrap_or_default();
         for settled in &effects.settled {
+            let rates = rules.rates(settled.period);
             if let Some(before) = replace_settlement(connection, settled).await? {
-                totals.add(&before, tariffs, -1);
+                totals.add(&before, &rates, -1);
             }
-            totals.add(&settled.settlement, tariffs, 1);
+            totals.add(&settled.settlement, &rates, 1);
         }
         if !effects.settled.is_empty() {
             put_meta(connection, TOTALS, &totals).await?;

@@ -5,4 +5,5 @@ mod hostile_meter;
 mod meter;
 mod node;
 mod outbox;
+mod withholding;
 mod world;

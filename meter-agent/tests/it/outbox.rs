@@ -3,21 +3,24 @@
 use ledger::results::Settled;
 use ledger::transaction::Transaction;
 use market::energy::Energy;
+use market::gate::GateIndex;
 use market::keys::{ChainId, SigningKey};
 use market::member::{Member, MeteringPointId, PartyId};
 use market::money::Money;
-use market::order::{Preferences, Side, Step};
+use market::order::{OrderId, Preferences, Side, Step};
 use market::reading::Quality;
-use market::settlement::{Metered, PartySettlement};
-use market::tariff::Tariffs;
+use market::settlement::{Delivery, Facts, Metered, ZonePrices, settle};
+use market::tariff::Rates;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
-use market::zone::ZoneId;
+use market::trade::{Path, Trade};
+use market::zone::{ZoneId, ZoneTree};
 use meter_agent::interval::ClosedInterval;
 use meter_agent::outbox::{
     BlockEffects, ChainPosition, Fill, Knowledge, Outbox, OutboxError, OwnTransaction, Restored,
 };
 use meter_agent::signer::{Content, Draft, Signer, sequence_of};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::Path as FilePath;
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 const PARTY: PartyId = PartyId::from_bytes([2; 16]);
@@ -62,7 +65,7 @@ fn reading(index: i64, imported_wh: i64) -> Draft {
     Draft { content: Content::Reading(closed), useless_from: period(index + 100).start() }
 }
 
-async fn open(dir: &Path, now_index: i64) -> (Outbox, Restored) {
+async fn open(dir: &FilePath, now_index: i64) -> (Outbox, Restored) {
     let now = period(now_index).start();
     Outbox::open(dir, CHAIN, PARTY, PeriodLength::Minutes15, now).await.unwrap()
 }
@@ -89,7 +92,7 @@ async fn sequences_and_messages_survive_a_restart() {
     let third = outbox.store(&[order(4, 300)], &signer, None, now()).await.unwrap();
     assert_eq!(third[0].sequence, 3);
     let transaction = Transaction::from_bytes(&third[0].bytes).unwrap();
-    assert_eq!(sequence_of(&transaction), (third[0].key, PARTY, 3));
+    assert_eq!(sequence_of(&transaction), Some((third[0].key, PARTY, 3)));
     outbox.close().await;
 
     let (_, restored) = open(dir.path(), 4).await;
@@ -132,19 +135,19 @@ async fn a_block_is_kept_once_however_often_it_is_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (outbox, _) = open(dir.path(), 0).await;
     let message = outbox.store(&[order(4, 100)], &signer(), None, now()).await.unwrap().remove(0);
-    let tariffs = Tariffs { retail: "0.32".parse().unwrap(), feed_in: "0.08".parse().unwrap() };
+    let rules = crate::world::genesis().rules;
     let mut effects = BlockEffects {
         position: ChainPosition { height: 9, tip: [9; 32] },
         own: vec![OwnTransaction { hash: message.hash, key: message.key, sequence: 1 }],
         fills: vec![Fill { period: period(4), side: Side::Sell, gate: 0, filled_wh: 60 }],
         settled: vec![settled(100)],
     };
-    let once = outbox.keep_block(&effects, &tariffs).await.unwrap();
-    let twice = outbox.keep_block(&effects, &tariffs).await.unwrap();
+    let once = outbox.keep_block(&effects, &rules).await.unwrap();
+    let twice = outbox.keep_block(&effects, &rules).await.unwrap();
     assert_eq!(once, twice);
     assert_eq!((once.settled_periods, once.sold_wh, once.exported_wh), (1, 60, 100));
     effects.settled = vec![settled(90)];
-    let corrected = outbox.keep_block(&effects, &tariffs).await.unwrap();
+    let corrected = outbox.keep_block(&effects, &rules).await.unwrap();
     assert_eq!((corrected.settled_periods, corrected.exported_wh), (1, 90));
     outbox.close().await;
     let (_, restored) = open(dir.path(), 0).await;
@@ -155,24 +158,38 @@ async fn a_block_is_kept_once_however_often_it_is_followed() {
     assert_eq!(restored.totals, corrected);
 }
 
+/// What a household is settled that sold 60 Wh and fed in more.
 fn settled(exported_wh: i64) -> Settled {
-    let settlement = PartySettlement {
-        sold: Energy::from_wh(60),
-        bought: Energy::ZERO,
-        metered: Metered {
-            imported: Energy::ZERO,
-            exported: Energy::from_wh(exported_wh),
-            quality: Quality::Ok,
-        },
-        surplus: Energy::from_wh(exported_wh - 60),
-        missing: Energy::ZERO,
-        extra: Energy::ZERO,
-        not_taken: Energy::ZERO,
-        trade_income: Money::from_micros(12_000),
-        trade_cost: Money::ZERO,
-        supplier_income: Money::from_micros(3_200),
-        supplier_cost: Money::ZERO,
+    let of = |wh| PartyId::from_bytes([wh; 16]);
+    let amount = Money::from_micros(12_000);
+    let trade = Trade {
+        period: period(1),
+        gate: GateIndex(0),
+        seller: PARTY,
+        buyer: of(0xee),
+        offer: OrderId::from_bytes([1; 32]),
+        bid: OrderId::from_bytes([2; 32]),
+        energy: Energy::from_wh(60),
+        seller_price: "0.2".parse().unwrap(),
+        buyer_price: "0.2".parse().unwrap(),
+        seller_amount: amount,
+        buyer_amount: amount,
+        charge: Money::ZERO,
+        rent: Money::ZERO,
+        path: Path { from: ZoneId(0), over: ZoneId(0), to: ZoneId(0) },
+        origin: None,
     };
+    let (imported, exported) = (Energy::ZERO, Energy::from_wh(exported_wh));
+    let metered = Some(Metered { imported, exported, quality: Quality::Ok });
+    let facts = Facts {
+        period: period(1),
+        parties: &BTreeMap::from([(PARTY, Delivery { zone: ZoneId(0), metered })]),
+        trades: &[trade],
+        rates: Rates::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()),
+        zones: &ZoneTree::one("street"),
+        prices: &ZonePrices::default(),
+    };
+    let settlement = settle(&facts).unwrap().parties[&PARTY];
     Settled { party: PARTY, period: period(1), settlement }
 }
 
@@ -195,8 +212,8 @@ async fn sequences_rise_above_what_the_chain_knows() {
         fills: Vec::new(),
         settled: Vec::new(),
     };
-    let tariffs = Tariffs { retail: "0.32".parse().unwrap(), feed_in: "0.08".parse().unwrap() };
-    outbox.keep_block(&effects, &tariffs).await.unwrap();
+    let rules = crate::world::genesis().rules;
+    outbox.keep_block(&effects, &rules).await.unwrap();
     let next = outbox.store(&[order(4, 3)], &signer(), None, now()).await.unwrap();
     assert_eq!(next[0].sequence, 3);
 }

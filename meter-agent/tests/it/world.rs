@@ -9,7 +9,8 @@ use market::keys::SigningKey;
 use market::member::{Member, MeteringPointId, PartyId};
 use market::price::Tick;
 use market::rules::MarketRules;
-use market::tariff::Tariffs;
+use market::schedule::Schedule;
+use market::tariff::Tariff;
 use market::time::{Clock, PeriodLength, Timestamp};
 use market::zone::{Zone, ZoneId, ZoneTree};
 use mesh::key_file;
@@ -83,12 +84,14 @@ pub(crate) fn genesis() -> Genesis {
             period_length: PeriodLength::Minutes15,
             gates: GateSchedule::new(vec![300_000]).unwrap(),
             horizon_ms: 86_400_000,
-            mechanism: MechanismKind::Auction,
+            mechanism: Schedule::always(MechanismKind::ZonalAuction),
             k_millionths: 500_000,
             tick: Tick::from_micros_per_kwh(1_000).unwrap(),
             price_min: "0".parse().unwrap(),
             price_max: "1".parse().unwrap(),
-            tariffs: Tariffs { retail: "0.32".parse().unwrap(), feed_in: "0.08".parse().unwrap() },
+            tariffs: Schedule::always(
+                Tariff::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()).unwrap(),
+            ),
             settlement_delay_ms: 7_200_000,
             finality_delay_ms: 86_400_000,
         },

@@ -16,10 +16,12 @@ use market::keys::SigningKey;
 use market::member::{Member, MeteringPointId, PartyId};
 use market::price::{Price, Tick};
 use market::rules::MarketRules;
-use market::tariff::Tariffs;
+use market::schedule::Schedule;
+use market::tariff::Tariff;
 use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 
+use crate::demo::home::{read_text, replace};
 use crate::demo::{DemoError, DemoOptions};
 use crate::household::{HouseholdPlan, neighbourhood};
 use crate::place::Place;
@@ -109,20 +111,24 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
 /// The founded community of a data directory, or a new one that is written there.
 ///
 /// # Errors
-/// [`DemoError::OtherDemo`] if the directory holds another one.
+/// [`DemoError::OtherDemo`] if the directory holds another one, [`DemoError::Damaged`] if its
+/// genesis cannot be read.
 pub(super) fn found_in(dir: &Path, options: &DemoOptions) -> Result<Founded, DemoError> {
     let path = dir.join("genesis.toml");
     let founded = found(options)?;
-    if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(DemoError::file(&path))?;
-        let kept = ledger::genesis::read(&text).map_err(DemoError::founding)?;
+    if let Some(text) = read_text(&path)? {
+        if text.trim().is_empty() {
+            return Err(DemoError::damaged(&path, "it is empty"));
+        }
+        let kept = ledger::genesis::read(&text);
+        let kept = kept.map_err(|problem| DemoError::damaged(&path, problem))?;
         // Who takes part must not change, nor the speed, which the time spans follow.
         if kept != founded.genesis {
             return Err(DemoError::OtherDemo { dir: dir.to_owned() });
         }
     } else {
         let text = ledger::genesis::write(&founded.genesis).map_err(DemoError::founding)?;
-        std::fs::write(&path, text).map_err(DemoError::file(&path))?;
+        replace(&path, &text)?;
     }
     Ok(founded)
 }
@@ -147,20 +153,27 @@ fn rules(settlement_delay_ms: u64) -> Result<MarketRules, DemoError> {
         period_length: PeriodLength::Minutes15,
         gates: GateSchedule::new(vec![15 * minute_ms]).map_err(DemoError::founding)?,
         horizon_ms: 24 * 60 * minute_ms,
-        mechanism: MechanismKind::Auction,
+        mechanism: Schedule::always(MechanismKind::ZonalAuction),
         k_millionths: 500_000,
         tick: Tick::from_micros_per_kwh(100).ok_or_else(|| DemoError::founding("tick"))?,
         price_min: price(-1_000_000),
         price_max: price(5_000_000),
-        tariffs: Tariffs { retail: price(320_000), feed_in: price(80_000) },
+        tariffs: Schedule::always(
+            Tariff::flat(price(320_000), price(80_000)).map_err(DemoError::founding)?,
+        ),
         settlement_delay_ms: settlement_delay_ms.div_ceil(minute_ms) * minute_ms,
         finality_delay_ms: 7 * 24 * 60 * minute_ms,
     })
 }
 
 fn zones() -> Result<ZoneTree, DemoError> {
-    let edge =
-        Edge { parent: ZoneId(0), charge: Price::ZERO, capacity_up: None, capacity_down: None };
+    // A reduced local charge, and a line that a sunny noon can fill.
+    let edge = Edge {
+        parent: ZoneId(0),
+        charge: Price::from_micros_per_kwh(10_000),
+        capacity_up: Some(Energy::from_wh(5_000)),
+        capacity_down: Some(Energy::from_wh(10_000)),
+    };
     let street = Zone { label: "Street".to_owned(), edge: None };
     let feeder = |number| Zone { label: format!("Feeder {number}"), edge: Some(edge) };
     let mut zones = BTreeMap::from([(ZoneId(0), street)]);

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ledger_node::audit::{Audit, Law, audit};
-use market::energy::Energy;
+use market::reading::IntervalReading;
+use market::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::demo::counted::contradiction;
 use crate::demo::founding::{Founded, party_of};
-use crate::demo::roles::Cast;
-use crate::demo::stage::MeterTruth;
+use crate::demo::roles::{Cast, reads_reach_ms};
 use crate::demo::supervisor::Role;
 use crate::demo::watch::Seen;
 use crate::demo::{DemoError, DemoOptions};
@@ -52,6 +53,17 @@ pub struct Outcome {
     pub resources: BTreeMap<&'static str, ResourcesFound>,
     /// How often processes had to be started again.
     pub restarts: u32,
+    /// Processes that could not run at the end, because somebody has to mend something first.
+    pub given_up: Vec<GivenUp>,
+}
+
+/// A process that could not run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GivenUp {
+    /// Its name, as in the data directory.
+    pub name: String,
+    /// Its last words.
+    pub why: String,
 }
 
 /// A law and how it stands.
@@ -107,6 +119,7 @@ pub(super) struct Highlights {
     resources: BTreeMap<&'static str, ResourcesFound>,
     latencies: BTreeMap<usize, Latency>,
     restarts: u32,
+    given_up: Vec<GivenUp>,
 }
 
 impl Highlights {
@@ -117,6 +130,10 @@ impl Highlights {
             self.first_cleared_after_s = Some(running_s);
         }
         self.restarts = seen.processes.iter().map(|(health, _)| health.restarts).sum();
+        let given_up = seen.processes.iter().filter(|(health, _)| health.given_up);
+        let given_up = given_up
+            .map(|(health, _)| GivenUp { name: health.name.clone(), why: health.why().to_owned() });
+        self.given_up = given_up.collect();
         for found in self.resources.values_mut() {
             *found =
                 ResourcesFound { resident_max_mb: found.resident_max_mb, ..Default::default() };
@@ -168,20 +185,21 @@ fn in_thousands(count: u64) -> f64 {
     count as f64 / 1_000.0
 }
 
-/// Audits the stopped validators, holds the ledger against the meters, and writes the report.
+/// Audits the stopped validators, and holds the ledger against what the meters counted in the time
+/// that was played.
 ///
 /// # Errors
-/// [`DemoError`] if the stores cannot be read or the report cannot be written.
+/// [`DemoError`] if the stores cannot be read.
 pub(super) async fn conclude(
     options: &DemoOptions,
     founded: &Founded,
     cast: &Cast,
-    truth: &[MeterTruth],
+    played: (Timestamp, Timestamp),
     highlights: &Highlights,
 ) -> Result<Outcome, DemoError> {
     let audit = audit(&founded.genesis, &cast.validator_dirs).await?;
     let mut laws: Vec<LawFound> = audit.laws.iter().map(LawFound::from).collect();
-    laws.push(nothing_unmetered(founded, &audit, truth));
+    laws.push(nothing_unmetered(options, founded, &audit, played)?);
     laws.push(settled_as_wanted(options, &audit));
     let periods = audit.cleared.iter().map(|(period, (price, volume))| PeriodFound {
         period_start_ms: period.start().as_millis(),
@@ -198,7 +216,7 @@ pub(super) async fn conclude(
         common_height: audit.common_height,
         settled_periods: audit.settled_count,
         orders: audit.orders_count,
-        readings: audit.readings_count,
+        readings: u64::try_from(audit.readings.len()).unwrap_or(u64::MAX),
         traded_wh: audit.cleared.values().map(|(_, volume)| volume.wh()).sum(),
         periods: periods.collect(),
         saved: audit.saved.to_string(),
@@ -206,31 +224,33 @@ pub(super) async fn conclude(
         order_latency: highlights.latency(),
         resources: highlights.resources.clone(),
         restarts: highlights.restarts,
+        given_up: highlights.given_up.clone(),
     };
-    if let Some(path) = &options.report {
-        let text = serde_json::to_string_pretty(&outcome).map_err(DemoError::founding)?;
-        std::fs::write(path, text + "\n").map_err(DemoError::file(path))?;
-    }
     Ok(outcome)
 }
 
-/// No household has signed more energy than its meter has counted.
-fn nothing_unmetered(founded: &Founded, audit: &Audit, truth: &[MeterTruth]) -> LawFound {
+/// Every reading follows from what that household's meter counted in that period.
+fn nothing_unmetered(
+    options: &DemoOptions,
+    founded: &Founded,
+    audit: &Audit,
+    played: (Timestamp, Timestamp),
+) -> Result<LawFound, DemoError> {
+    let reach_ms = reads_reach_ms(options.speed);
+    let mut by_party: BTreeMap<_, Vec<&IntervalReading>> = BTreeMap::new();
+    for reading in &audit.readings {
+        by_party.entry(reading.party).or_default().push(reading);
+    }
     let mut detail = String::new();
-    for (index, truth) in truth.iter().enumerate() {
-        let party = party_of(founded.seed, index);
-        let (imported, exported) = audit.metered.get(&party).copied().unwrap_or_default();
-        let counted = (Energy::from_wh(truth.imported_wh), Energy::from_wh(truth.exported_wh));
-        if (imported > counted.0 || exported > counted.1) && detail.is_empty() {
-            detail = format!(
-                "house {} signed {imported} in and {exported} out, its meter counted {} and {}",
-                index + 1,
-                counted.0,
-                counted.1
-            );
+    for (index, plan) in founded.plans.iter().enumerate() {
+        let Some(readings) = by_party.get(&party_of(founded.seed, index)) else { continue };
+        if let Some(words) = contradiction(plan, readings, played, reach_ms)? {
+            detail = words;
+            break;
         }
     }
-    LawFound { name: "nothing_unmetered_is_signed".to_owned(), held: detail.is_empty(), detail }
+    let name = "nothing_unmetered_is_signed".to_owned();
+    Ok(LawFound { name, held: detail.is_empty(), detail })
 }
 
 /// What the dashboard showed as settled is in the ledger.

@@ -6,7 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use ledger_node::config::{ConsensusSection, MeshSection, NodeConfig};
-use mesh::{TransportKey, key_file};
+use market::price::Price;
+use market::tariff::Rates;
+use market::time::DeliveryPeriod;
+use mesh::TransportKey;
+use mesh::key_file::{self, KeyFileError};
 use toml::{Table, Value};
 
 use crate::demo::founding::{Founded, RATED_POWER_W, Secret, party_of, secret};
@@ -16,7 +20,7 @@ use crate::demo::{DemoError, DemoOptions};
 use crate::scaled_clock::ScaledClock;
 
 /// How often an agent asks its meter, in real milliseconds.
-const POLL_INTERVAL_MS: i64 = 1_000;
+const POLL_INTERVAL_MS: u32 = 1_000;
 
 /// What the demo starts, and where it can look at it.
 pub(super) struct Cast {
@@ -165,14 +169,12 @@ fn write_agent(
     let seed = founded.seed;
     keep_key(&folder.join("party.key"), seed, Secret::PartyKey, index)?;
     keep_key(&folder.join("mesh.key"), seed, Secret::HouseMesh, index)?;
-    // At high speeds a real second is a long time: ask more often, but never a device to death.
-    let poll_ms = if speed > 120.0 { POLL_INTERVAL_MS / 4 } else { POLL_INTERVAL_MS };
     let meter = Table::from_iter([
         ("profile".to_owned(), Value::from("eastron-sdm630")),
         ("host".to_owned(), Value::from(meter.ip().to_string())),
         ("port".to_owned(), Value::from(i64::from(meter.port()))),
         ("unit".to_owned(), Value::from(i64::from(crate::modbus_server::UNIT_ID))),
-        ("poll_interval_ms".to_owned(), Value::from(poll_ms)),
+        ("poll_interval_ms".to_owned(), Value::from(i64::from(poll_interval_ms(speed)))),
     ]);
     let limits = owner_limits(founded, index);
     let mut strategy = Table::from_iter([
@@ -195,6 +197,23 @@ fn write_agent(
         ("strategy".to_owned(), Value::from(strategy)),
     ]);
     write_toml(&folder.join("agent.toml"), &config)
+}
+
+/// At high speeds a real second is a long time: ask more often, but never a device to death.
+fn poll_interval_ms(speed: f64) -> u32 {
+    if speed > 120.0 { POLL_INTERVAL_MS / 4 } else { POLL_INTERVAL_MS }
+}
+
+/// How far from the edge of a period the reads lie at most from which an agent draws a figure of
+/// the best quality, in milliseconds of market time. Agents want the reads around an edge 2.2 polls
+/// apart at most (and a minute where polls are shorter), and an exchange to take no longer, in the
+/// middle of which the counter is taken to be read: half as much again.
+pub(super) fn reads_reach_ms(speed: f64) -> i64 {
+    let polls_ms = 2.2 * f64::from(poll_interval_ms(speed)) * speed;
+    #[expect(clippy::cast_possible_truncation, reason = "some minutes; a float cast saturates")]
+    let reach_ms = (1.5 * polls_ms.max(60_000.0)).ceil() as i64;
+    // Agents measure the clock's speed, to the millisecond in the real hour.
+    reach_ms.saturating_add(1_000)
 }
 
 fn write_dashboard(
@@ -235,14 +254,17 @@ struct OwnerLimits {
 /// Owners differ: some would rather sell at once, some hold out; some buy only when it is clearly
 /// cheaper. Floors lie 10 to 45 % above feed-in, caps 70 to 97 % of retail.
 fn owner_limits(founded: &Founded, index: usize) -> OwnerLimits {
-    let tariffs = founded.genesis.rules.tariffs;
-    let span = tariffs.retail.micros_per_kwh() - tariffs.feed_in.micros_per_kwh();
+    let rules = &founded.genesis.rules;
+    let first = DeliveryPeriod::containing(founded.genesis.starts_at, rules.period_length);
+    let none = Rates::flat(Price::ZERO, Price::ZERO);
+    let rates = first.map_or(none, |first| rules.rates(first));
+    let span = rates.retail.micros_per_kwh() - rates.feed_in.micros_per_kwh();
     let drawn = secret(founded.seed, Secret::PartyId, index + 10_000);
     let percent = |byte: u8, lo: i64, hi: i64| lo + i64::from(byte) * (hi - lo) / 255;
     let tick = i64::from(founded.genesis.rules.tick.micros_per_kwh());
     let at = |percent: i64| {
-        let micros = tariffs.feed_in.micros_per_kwh() + span * percent / 100;
-        market::price::Price::from_micros_per_kwh(micros / tick * tick).to_string()
+        let micros = rates.feed_in.micros_per_kwh() + span * percent / 100;
+        Price::from_micros_per_kwh(micros / tick * tick).to_string()
     };
     OwnerLimits { sell_floor: at(percent(drawn[0], 5, 40)), buy_cap: at(percent(drawn[1], 60, 96)) }
 }
@@ -253,15 +275,30 @@ fn multiaddr(address: SocketAddr) -> String {
 
 fn make_folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
     let folder = dir.join(name);
+    if folder.exists() && !folder.is_dir() {
+        return Err(DemoError::damaged(&folder, "it is no directory"));
+    }
     std::fs::create_dir_all(&folder).map_err(DemoError::file(&folder))?;
     Ok(folder)
 }
 
+/// Writes a key file, or judges the one that is there.
 fn keep_key(path: &Path, seed: u64, purpose: Secret, index: usize) -> Result<(), DemoError> {
-    if path.exists() {
-        return Ok(());
+    let key = secret(seed, purpose, index);
+    if !path.exists() {
+        return Ok(key_file::create(path, &key)?);
     }
-    Ok(key_file::create(path, &secret(seed, purpose, index))?)
+    let damaged = |problem: &str| DemoError::Damaged {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+        remedy: "remove it, and the demo writes it anew from its seed",
+    };
+    match key_file::read(path) {
+        Ok(kept) if kept == key => Ok(()),
+        Ok(_) => Err(damaged("it holds another key than the demo's seed gives")),
+        Err(KeyFileError::NotAKey { .. }) => Err(damaged("it holds no 64 hexadecimal digits")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn write_toml(path: &Path, value: &impl serde::Serialize) -> Result<(), DemoError> {

@@ -2,6 +2,7 @@
 
 mod lines;
 mod screen;
+mod trouble;
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;

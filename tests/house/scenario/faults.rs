@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::scenario::stage::{Demo, all_laws_hold};
+use crate::scenario::stage::{Demo, all_laws_hold, free_port, program};
 
 #[tokio::test]
 async fn a_validator_killed_again_and_again_costs_nothing_that_was_acknowledged() {
@@ -88,6 +88,43 @@ async fn two_of_four_down_halts_trading_says_so_and_goes_on_by_itself() {
     let (status, report) = demo.end();
     assert!(status.success(), "{status}");
     all_laws_hold(&report);
+}
+
+#[tokio::test]
+async fn a_process_that_somebody_has_to_mend_is_named_and_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let outbox = dir.path().join("data").join("house-01").join("data").join("outbox.sqlite");
+    std::fs::create_dir_all(outbox.parent().expect("a folder")).expect("made");
+    std::fs::write(&outbox, "no database at all".repeat(100)).expect("written");
+    let mut demo = Demo::start_in(dir, &["--households", "4", "--periods", "1"]);
+    let (status, report) = demo.await_end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+    let lines = demo.lines();
+    let told: Vec<&str> =
+        lines.lines().filter(|line| line.contains("house-01 cannot run: ")).collect();
+    assert_eq!(told.len(), 1, "{lines}");
+    assert!(told[0].contains(&outbox.display().to_string()), "{}", told[0]);
+    assert_eq!(report["restarts"], 0, "it was not tried again");
+    assert_eq!(report["given_up"][0]["name"], "house-01");
+}
+
+#[tokio::test]
+async fn a_demo_that_can_never_show_its_periods_ends_and_says_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let model = dir.path().join("data").join("dashboard").join("data").join("read_model.sqlite");
+    std::fs::create_dir_all(model.parent().expect("a folder")).expect("made");
+    std::fs::write(&model, "no database at all".repeat(100)).expect("written");
+    let output = program()
+        .args(["demo", "--headless", "--households", "2", "--periods", "1", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .args(["--port", &free_port().to_string()])
+        .output()
+        .expect("it ran");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("dashboard cannot run, so the wanted --periods"), "{told}");
+    assert!(told.contains(&model.display().to_string()), "{told}");
 }
 
 /// The hashes of a block's transactions.

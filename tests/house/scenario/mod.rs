@@ -4,5 +4,6 @@
 mod attack;
 mod faults;
 mod proof;
-mod stage;
+mod raw_peer;
+pub(crate) mod stage;
 mod trading;

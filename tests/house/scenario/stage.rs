@@ -1,7 +1,7 @@
 //! A running demo, and what a test may do to it.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,19 +32,31 @@ pub(crate) fn free_port() -> u16 {
 impl Demo {
     /// Starts a demo with the given further arguments.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        Self::start_in(tempfile::tempdir().expect("a directory"), arguments)
+    }
+
+    /// Starts a demo around a directory whose `data` may hold something already.
+    pub(crate) fn start_in(dir: tempfile::TempDir, arguments: &[&str]) -> Self {
         let port = free_port();
-        let child = program()
-            .args(["demo", "--headless", "--port", &port.to_string(), "--data-dir"])
-            .arg(dir.path().join("data"))
-            .args(["--report"])
-            .arg(dir.path().join("report.json"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::inherit())
-            .spawn()
-            .expect("the demo starts");
+        let child = spawn(dir.path(), port, arguments);
         Self { child, dir, port }
+    }
+
+    /// Kills the demo and starts another in the same directory at once.
+    pub(crate) fn kill_and_start_again(&mut self, arguments: &[&str]) {
+        self.kill();
+        self.port = free_port();
+        self.child = spawn(self.dir.path(), self.port, arguments);
+    }
+
+    /// What a process has logged so far.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.data_dir().join(name).join("log")).unwrap_or_default()
+    }
+
+    /// What the demo has printed so far.
+    pub(crate) fn lines(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("lines")).unwrap_or_default()
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -127,8 +139,26 @@ impl Demo {
     }
 }
 
+fn spawn(dir: &Path, port: u16, arguments: &[&str]) -> Child {
+    let lines = std::fs::File::create(dir.join("lines")).expect("a file");
+    program()
+        .args(["demo", "--headless", "--port", &port.to_string(), "--data-dir"])
+        .arg(dir.join("data"))
+        .args(["--report"])
+        .arg(dir.join("report.json"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(lines)
+        .spawn()
+        .expect("the demo starts")
+}
+
 impl Drop for Demo {
+    #[expect(clippy::print_stdout, reason = "for whoever reads why a test failed")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.lines());
+        }
         // Its processes notice the closed pipe and end too.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -71,26 +71,35 @@ async fn a_demo_goes_on_where_it_stopped() {
     assert!(second["settled_periods"].as_u64() >= Some(3));
 }
 
-#[test]
-fn mistakes_are_told_in_one_sentence_with_exit_code_2() {
-    let held = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let port = held.local_addr().expect("an address").port().to_string();
-    let dir = tempfile::tempdir().expect("a directory");
-    let missing = dir.path().join("missing.toml").display().to_string();
-    let cases: [(&[&str], &str); 5] = [
-        (&["demo", "--headless", "--port", &port], "is in use"),
-        (&["demo", "--headless", "--households", "1"], "--households must be"),
-        (&["node", "--config", &missing], "missing.toml"),
-        (&["agent", "--config", &missing], "missing.toml"),
-        (&["verify", "receipt", &missing, "--genesis", &missing], "missing.toml"),
-    ];
-    for (arguments, words) in cases {
-        let output = program().args(arguments).output().expect("it ran");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(words), "{arguments:?}: {told}");
-        assert_eq!(told.trim().lines().count(), 1, "{arguments:?}: {told}");
-    }
+#[tokio::test]
+async fn a_directory_bears_one_demo_at_a_time_and_the_next_after_a_kill() {
+    let mut demo = Demo::start(&["--households", "2"]);
+    demo.wait_until("trading goes on", async |demo| (demo.height().await > 2).then_some(())).await;
+    let config = demo.data_dir().join("validator-1").join("node.toml");
+    let before = std::fs::read_to_string(&config).expect("a configuration");
+    let data_dir = demo.data_dir().display().to_string();
+    let output = program()
+        .args(["demo", "--headless", "--households", "2", "--data-dir", &data_dir, "--port"])
+        .arg(free_port().to_string())
+        .output()
+        .expect("it ran");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("another demo is using") && told.contains("/data;"), "{told}");
+    let after = std::fs::read_to_string(&config).expect("a configuration");
+    assert_eq!(after, before, "nothing was written");
+
+    // The processes of the killed demo are still ending; the new one waits for them.
+    let height = demo.height().await;
+    demo.kill_and_start_again(&["--households", "2"]);
+    demo.wait_until("the market goes on", async |demo| {
+        (demo.height().await > height + 1).then_some(())
+    })
+    .await;
+    let (status, report) = demo.end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+    assert_eq!(report["restarts"], 0, "nobody was in the way");
 }
 
 /// Time for a clock to pass; only where there is nothing to look at.

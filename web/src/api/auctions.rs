@@ -1,19 +1,23 @@
-//! Auctions: demand, supply and where they cross.
+//! Auctions: demand, supply, where they cross, and what flows between the zones.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use market::clearing::{EdgeResult, ZoneResult};
 use market::energy::Energy;
 use market::order::Side;
 use market::price::Price;
+use market::zone::{Edge, ZoneTree};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::input::{Named, money, price};
+use crate::api::input::{INSTANT, Named, money, price};
 use crate::api::problem::Problem;
+use crate::api::tariff::SupplierPrices;
 use crate::read_model::query::clearings::Clearing;
 use crate::site::Site;
+use crate::words::zone_label;
 
 /// A cleared gate with its demand and supply.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,17 +30,23 @@ pub(crate) struct Auction {
     height: u64,
     /// When the gate closed, ms UTC.
     closed_at_ms: i64,
-    /// The clearing price per kWh; null if no bid reached any offer.
+    /// What buyers pay per kWh on average, charges included; null if no bid reached any offer.
     #[schema(required)]
     price: Option<String>,
+    /// What sellers get per kWh on average; null if no bid reached any offer.
+    #[schema(required)]
+    seller_price: Option<String>,
     /// How much was traded.
     volume_wh: i64,
     /// What it was worth to all together.
     welfare: String,
-    /// The supplier's price for energy drawn, per kWh.
-    retail: String,
-    /// The supplier's price for energy fed in, per kWh.
-    feed_in: String,
+    /// The supplier's prices in the delivery period.
+    #[serde(flatten)]
+    supplier: SupplierPrices,
+    /// The zones, by number.
+    zones: Vec<AuctionZone>,
+    /// The edge above each zone but the root, by number.
+    edges: Vec<AuctionEdge>,
     /// Bids by falling limit.
     demand: Vec<Step>,
     /// Offers by rising limit.
@@ -45,6 +55,51 @@ pub(crate) struct Auction {
     bids_count: u64,
     /// How many offers there were.
     offers_count: u64,
+}
+
+/// What an auction decided for one zone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuctionZone {
+    /// Its number.
+    zone: u16,
+    /// What people call it.
+    label: String,
+    /// The clearing price per kWh; null if nothing was traded in the zone or conveyed through it.
+    #[schema(required)]
+    price: Option<String>,
+    /// Bought by orders of this zone.
+    bought_wh: i64,
+    /// Sold by orders of this zone.
+    sold_wh: i64,
+}
+
+/// What an auction decided for the edge between a zone and the one above it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuctionEdge {
+    /// The zone below the edge.
+    zone: u16,
+    /// What people call it.
+    label: String,
+    /// What people call the zone above.
+    parent_label: String,
+    /// What flows over it: positive towards the zone above, negative away from it.
+    flow_wh: i64,
+    /// The most that may flow up: what earlier gates of the period have left of the capacity; null
+    /// without a limit.
+    #[schema(required)]
+    capacity_up_wh: Option<i64>,
+    /// The most that may flow down: what earlier gates of the period have left of the capacity; null
+    /// without a limit.
+    #[schema(required)]
+    capacity_down_wh: Option<i64>,
+    /// Whether no more can flow in the direction of the flow.
+    full: bool,
+    /// What the grid operator takes per kWh.
+    charge_per_kwh: String,
+    /// The wheeling charges of the trades that cross it, to the grid operator.
+    charge: String,
+    /// Their congestion rent, to the community; zero unless the edge is full.
+    rent: String,
 }
 
 /// All energy at one limit.
@@ -86,14 +141,15 @@ pub(crate) async fn latest(State(site): State<Arc<Site>>) -> Result<Json<Auction
 )]
 pub(crate) async fn of_period(
     State(site): State<Arc<Site>>,
-    Named(period_start_ms): Named<i64>,
+    Named(path): Named,
 ) -> Result<Json<Auction>, Problem> {
+    let period_start_ms = path.required("period_start_ms", INSTANT)?;
     let clearing = site.model.clearing_of(period_start_ms).await?;
     let none = || {
-        Problem::not_found(
-            "No auction has been cleared for a period that starts then; /api/v1/prices lists those \
-             that have.",
-        )
+        Problem::not_found(format!(
+            "period_start_ms must be the start of a delivery period that has been cleared, but it \
+             is {period_start_ms}; /api/v1/prices lists those that have."
+        ))
     };
     auction(&site, clearing.ok_or_else(none)?).await
 }
@@ -101,22 +157,61 @@ pub(crate) async fn of_period(
 async fn auction(site: &Site, clearing: Clearing) -> Result<Json<Auction>, Problem> {
     let demand = site.model.steps(&clearing, Side::Buy).await?;
     let supply = site.model.steps(&clearing, Side::Sell).await?;
-    let tariffs = site.genesis.rules.tariffs;
+    let (zones, edges) = (site.model.zones(&clearing).await?, site.model.edges(&clearing).await?);
+    let state = site.live.tip().state;
+    let earlier = site.model.earlier_flows(&clearing).await?;
+    let tree = state.zones().during(clearing.period).after(&earlier);
     Ok(Json(Auction {
         period_start_ms: clearing.period.start().as_millis(),
         gate: clearing.gate.0,
         height: clearing.height,
         closed_at_ms: clearing.closed_at.as_millis(),
         price: clearing.price.map(price),
+        seller_price: clearing.seller_price.map(price),
         volume_wh: clearing.volume.wh(),
         welfare: money(clearing.welfare),
-        retail: price(tariffs.retail),
-        feed_in: price(tariffs.feed_in),
+        supplier: SupplierPrices::of(&state.rules().rates(clearing.period)),
+        zones: zones.iter().map(|result| zone(&tree, result)).collect(),
+        edges: edges.iter().filter_map(|result| edge(&tree, result)).collect(),
         demand: demand.into_iter().map(step).collect(),
         supply: supply.into_iter().map(step).collect(),
         bids_count: clearing.bids_count,
         offers_count: clearing.offers_count,
     }))
+}
+
+fn zone(tree: &ZoneTree, result: &ZoneResult) -> AuctionZone {
+    AuctionZone {
+        zone: result.zone.0,
+        label: zone_label(tree, result.zone),
+        price: result.price.map(price),
+        bought_wh: result.bought.wh(),
+        sold_wh: result.sold.wh(),
+    }
+}
+
+fn edge(tree: &ZoneTree, result: &EdgeResult) -> Option<AuctionEdge> {
+    let edge = tree.zone(result.zone)?.edge?;
+    Some(AuctionEdge {
+        zone: result.zone.0,
+        label: zone_label(tree, result.zone),
+        parent_label: zone_label(tree, edge.parent),
+        flow_wh: result.flow.wh(),
+        capacity_up_wh: edge.capacity_up.map(Energy::wh),
+        capacity_down_wh: edge.capacity_down.map(Energy::wh),
+        full: is_full(&edge, result.flow),
+        charge_per_kwh: price(edge.charge),
+        charge: money(result.charge),
+        rent: money(result.rent),
+    })
+}
+
+fn is_full(edge: &Edge, flow: Energy) -> bool {
+    let reached = |capacity: Option<Energy>, flow_wh: i64| {
+        capacity.is_some_and(|capacity| flow_wh >= capacity.wh())
+    };
+    let (up, down) = (flow.wh(), flow.wh().saturating_neg());
+    (up >= 0 && reached(edge.capacity_up, up)) || (down >= 0 && reached(edge.capacity_down, down))
 }
 
 fn step((limit, energy): (Price, Energy)) -> Step {

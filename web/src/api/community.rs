@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use market::energy::Energy;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,13 +25,12 @@ pub(crate) struct Community {
     chain_id: String,
     /// Length of a delivery period: 15 or 30.
     period_minutes: i64,
-    /// The supplier's price for energy drawn, per kWh.
-    retail: String,
-    /// The supplier's price for energy fed in, per kWh.
-    feed_in: String,
     /// How long before delivery each gate closes, longest first.
     gate_lead_minutes: Vec<u64>,
-    /// The grid.
+    /// How long after delivery the gate for metered energy closes; null without one.
+    #[schema(required)]
+    gate_lag_minutes: Option<u64>,
+    /// The grid as it is now.
     zones: Vec<Zone>,
     /// How many may trade.
     members_count: usize,
@@ -62,6 +62,15 @@ pub(crate) struct Zone {
     /// The zone above it; null at the top.
     #[schema(required)]
     parent: Option<u16>,
+    /// What the grid operator takes per kWh to or from the zone above; null at the top.
+    #[schema(required)]
+    charge_per_kwh: Option<String>,
+    /// The most that may flow up in a delivery period; null without a limit, or at the top.
+    #[schema(required)]
+    capacity_up_wh: Option<i64>,
+    /// The most that may flow down in a delivery period; null without a limit, or at the top.
+    #[schema(required)]
+    capacity_down_wh: Option<i64>,
 }
 
 /// A validator.
@@ -87,22 +96,24 @@ pub(crate) async fn community(State(site): State<Arc<Site>>) -> Json<Community> 
         id: id.0,
         label: zone.label.clone(),
         parent: zone.edge.map(|edge| edge.parent.0),
+        charge_per_kwh: zone.edge.map(|edge| price(edge.charge)),
+        capacity_up_wh: zone.edge.and_then(|edge| edge.capacity_up).map(Energy::wh),
+        capacity_down_wh: zone.edge.and_then(|edge| edge.capacity_down).map(Energy::wh),
     };
     let validator = |validator: &ledger::validators::Validator| Validator {
         address: validator.address().to_string(),
         power: validator.power,
     };
-    let minutes = |lead_ms: &u64| lead_ms / 60_000;
+    let minutes = |ms: &u64| ms / 60_000;
     Json(Community {
         name: genesis.name.clone(),
         currency: genesis.currency.clone(),
         time_zone: genesis.time_zone.clone(),
         chain_id: state.chain().to_string(),
         period_minutes: rules.period_length.minutes(),
-        retail: price(rules.tariffs.retail),
-        feed_in: price(rules.tariffs.feed_in),
         gate_lead_minutes: rules.gates.leads_ms().iter().map(minutes).collect(),
-        zones: state.zones().iter().map(zone).collect(),
+        gate_lag_minutes: rules.gates.ex_post_lag_ms().map(|lag_ms| minutes(&lag_ms)),
+        zones: state.zones().at(site.now()).iter().map(zone).collect(),
         members_count: state.members().len(),
         validators: state.validators().iter().map(validator).collect(),
         household_pages: match site.household_pages {

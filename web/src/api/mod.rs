@@ -15,16 +15,17 @@ mod prices;
 pub(crate) mod problem;
 mod receipts;
 mod status;
+mod tariff;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, Response, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -54,6 +55,7 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(community::community))
         .routes(routes!(status::status))
         .routes(routes!(now::now))
+        .routes(routes!(tariff::tariff))
         .routes(routes!(prices::prices))
         .routes(routes!(auctions::latest))
         .routes(routes!(auctions::of_period))
@@ -69,6 +71,15 @@ fn described() -> OpenApiRouter<Arc<Site>> {
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", version_1)
 }
 
+/// What every route answers to a request under a name that is not this dashboard's.
+fn misdirected() -> Response {
+    let schema = Ref::from_schema_name("Problem");
+    ResponseBuilder::new()
+        .description("The request is not for this dashboard: its Host is unknown here")
+        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
+        .build()
+}
+
 /// Everything that is served.
 pub(crate) fn router(site: &Arc<Site>) -> Router {
     let (routes, _) = described().split_for_parts();
@@ -82,7 +93,9 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/api/openapi.json", get(openapi))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(health::metrics))
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            Problem::method_not_allowed(&method, uri.path())
+        })
         .fallback(assets::page)
         .layer(from_fn_with_state(Arc::clone(site), guard::guard))
         .with_state(Arc::clone(site))
@@ -90,7 +103,12 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
 
 /// The API's OpenAPI document, as it is served and as it stands in `openapi.json`.
 pub fn openapi_json() -> String {
-    let document: OpenApi = described().into_openapi();
+    let mut document: OpenApi = described().into_openapi();
+    let routes = document.paths.paths.values_mut();
+    for operation in routes.filter_map(|route| route.get.as_mut()) {
+        let status = StatusCode::MISDIRECTED_REQUEST.as_str().to_owned();
+        operation.responses.responses.insert(status, misdirected().into());
+    }
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text

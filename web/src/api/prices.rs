@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::input::{Asked, money, price};
+use crate::api::input::{Asked, INSTANT, Question, Sent, money, price};
 use crate::api::problem::Problem;
+use crate::api::tariff::{SupplierPrices, running};
 use crate::site::Site;
 
 const DAY_MS: i64 = 86_400_000;
@@ -17,8 +18,7 @@ const DAY_MS: i64 = 86_400_000;
 const SPAN_MAX_MS: i64 = 31 * DAY_MS;
 
 /// From when to when.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Span {
     /// Delivery periods that start from here on, ms UTC; 24 hours before the end if left out.
@@ -28,13 +28,35 @@ pub(crate) struct Span {
     to_ms: Option<i64>,
 }
 
+impl Question for Span {
+    const NAMES: &'static [&'static str] = &["from_ms", "to_ms"];
+
+    fn read(sent: &Sent) -> Result<Self, Problem> {
+        let (from_ms, to_ms) =
+            (sent.optional("from_ms", INSTANT)?, sent.optional("to_ms", INSTANT)?);
+        if let (Some(from_ms), Some(to_ms)) = (from_ms, to_ms) {
+            check_span(from_ms, to_ms)?;
+        }
+        Ok(Self { from_ms, to_ms })
+    }
+}
+
+fn check_span(from_ms: i64, to_ms: i64) -> Result<(), Problem> {
+    if (from_ms..=from_ms.saturating_add(SPAN_MAX_MS)).contains(&to_ms) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(format!(
+        "to_ms must be at or after from_ms and at most 31 days ({SPAN_MAX_MS} ms) later, but \
+         from_ms is {from_ms} and to_ms is {to_ms}."
+    )))
+}
+
 /// Clearing prices and the tariffs beside them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Prices {
-    /// The supplier's price for energy drawn, per kWh.
-    retail: String,
-    /// The supplier's price for energy fed in, per kWh.
-    feed_in: String,
+    /// The supplier's prices now.
+    #[serde(flatten)]
+    supplier: SupplierPrices,
     /// The cleared delivery periods, in order.
     periods: Vec<PeriodPrice>,
 }
@@ -44,13 +66,20 @@ pub(crate) struct Prices {
 pub(crate) struct PeriodPrice {
     /// When delivery starts, ms UTC.
     period_start_ms: i64,
-    /// Per kWh, of the last gate at which something was traded; null if nothing was.
+    /// What buyers pay per kWh on average, of the last gate at which something was traded; null if
+    /// nothing was.
     #[schema(required)]
     price: Option<String>,
+    /// What sellers get per kWh on average, of the same gate; null if nothing was traded.
+    #[schema(required)]
+    seller_price: Option<String>,
     /// How much was traded.
     volume_wh: i64,
     /// What it was worth to all together.
     welfare: String,
+    /// The supplier's prices in the delivery period.
+    #[serde(flatten)]
+    supplier: SupplierPrices,
 }
 
 /// Clearing prices over time.
@@ -75,28 +104,22 @@ pub(crate) async fn prices(
         (None, Some(to_ms)) => (to_ms.saturating_sub(DAY_MS), to_ms),
         (Some(from_ms), Some(to_ms)) => (from_ms, to_ms),
     };
-    if span.from_ms.is_some() && to_ms.saturating_sub(from_ms) > SPAN_MAX_MS {
-        return Err(Problem::bad_request(
-            "Ask for at most 31 days at once: move from_ms or to_ms.",
-        ));
-    }
-    if from_ms > to_ms {
-        return Err(Problem::bad_request("from_ms must not be after to_ms."));
-    }
     let found = site.model.prices(from_ms, to_ms).await?;
+    let state = site.live.tip().state;
+    let rules = state.rules();
     let period = |(period, found): (
         &market::time::DeliveryPeriod,
         &crate::read_model::query::clearings::PeriodPrice,
     )| PeriodPrice {
         period_start_ms: period.start().as_millis(),
         price: found.price.map(price),
+        seller_price: found.seller_price.map(price),
         volume_wh: found.volume.wh(),
         welfare: money(found.welfare),
+        supplier: SupplierPrices::of(&rules.rates(*period)),
     };
-    let tariffs = site.genesis.rules.tariffs;
     Ok(Json(Prices {
-        retail: price(tariffs.retail),
-        feed_in: price(tariffs.feed_in),
+        supplier: SupplierPrices::of(&rules.rates(running(&site)?)),
         periods: found.iter().map(period).collect(),
     }))
 }

@@ -1,11 +1,14 @@
 //! Errors as problem documents (RFC 9457): what is wrong, and in one sentence what to do.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::read_model::StoreError;
+
+/// How many characters of what was sent an answer repeats.
+const QUOTED_MAX: usize = 80;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +29,17 @@ impl Problem {
         Self { r#type: "about:blank", title, status: status.as_u16(), detail: detail.into() }
     }
 
+    /// A parameter has a value that cannot be used.
+    pub(crate) fn misfit(name: &str, expected: &str, found: &str) -> Self {
+        Self::bad_request(format!("{name} must be {expected}, but it is {}.", quoted(found)))
+    }
+
+    /// The HTTP status code.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Something in the request cannot be used.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -37,8 +51,26 @@ impl Problem {
     }
 
     /// There is no such route.
-    pub(crate) fn no_such_route() -> Self {
-        Self::not_found("Nothing is served here; /api/openapi.json lists what is.")
+    pub(crate) fn no_such_route(path: &str) -> Self {
+        let path = quoted(path);
+        Self::not_found(format!("Nothing is served at {path}; /api/openapi.json lists what is."))
+    }
+
+    /// The request names no host, or more than one.
+    pub(crate) fn host_missing() -> Self {
+        let detail = "The request must have one Host header with the name or address of this \
+                      dashboard, but it has none, more than one, or one that is no text.";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
+    }
+
+    /// The request names another host.
+    pub(crate) fn host_unknown(found: &str) -> Self {
+        let detail = format!(
+            "Host must be localhost, the address that this dashboard is reached at, or a name \
+             that its configuration lists under allowed_hosts, but it is {}.",
+            quoted(found)
+        );
+        Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
     /// Households are not shown.
@@ -51,13 +83,23 @@ impl Problem {
     }
 
     /// Another method than GET or HEAD.
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Nothing can be changed here: use GET.")
+    pub(crate) fn method_not_allowed(method: &Method, path: &str) -> Self {
+        let detail = format!(
+            "The method must be GET or HEAD, because nothing can be changed here, but for {} it \
+             is {}.",
+            quoted(path),
+            quoted(method.as_str())
+        );
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, detail)
     }
 
     /// A body that nobody reads.
-    pub(crate) fn body_too_long(bytes_max: u64) -> Self {
-        let detail = format!("Send no body, or at most {bytes_max} bytes; no route reads one.");
+    pub(crate) fn body_too_long(content_length: &str, bytes_max: u64) -> Self {
+        let detail = format!(
+            "Content-Length must be at most {bytes_max} bytes, but it is {}; send no body, for no \
+             route reads one.",
+            quoted(content_length)
+        );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
@@ -77,6 +119,14 @@ impl Problem {
         let detail = "The dashboard could not answer; its log says why. Try again, or tell the \
                       operator.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+}
+
+/// What somebody sent, in quotes, without line breaks and of a bounded length.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?} and so on", text.get(..end).unwrap_or_default()),
     }
 }
 

@@ -9,7 +9,7 @@ use ledger::posting::Account;
 use ledger::receipt::Receipt;
 use ledger::results::ResultLeaf;
 
-use crate::api::input::Named;
+use crate::api::input::{Named, WHOLE, no_such_block};
 use crate::api::problem::Problem;
 use crate::site::Site;
 
@@ -31,13 +31,21 @@ use crate::site::Site;
 )]
 pub(crate) async fn receipt(
     State(site): State<Arc<Site>>,
-    Named((height, index)): Named<(u64, u64)>,
+    Named(path): Named,
 ) -> Result<Response, Problem> {
-    let none = || Problem::not_found("No block of this height has a result with this number.");
+    let height: u64 = path.required("height", WHOLE)?;
+    let index: u64 = path.required("index", WHOLE)?;
     let found = site.model.block_with_results(height).await?;
-    let (committed, results) = found.ok_or_else(none)?;
-    let index = usize::try_from(index).map_err(|_| none())?;
-    let receipt = Receipt::of(&results, index, &committed.block.header, &committed.certificate)
+    let (committed, results) = found.ok_or_else(|| no_such_block(&site, height))?;
+    let none = || {
+        let count = results.len();
+        Problem::not_found(format!(
+            "index must be below {count}, the number of results of block {height}, but it is \
+             {index}."
+        ))
+    };
+    let place = usize::try_from(index).map_err(|_| none())?;
+    let receipt = Receipt::of(&results, place, &committed.block.header, &committed.certificate)
         .ok_or_else(none)?;
     if names_a_party(&receipt.leaf) && !site.shows_households() {
         return Err(Problem::households_closed());
@@ -58,8 +66,11 @@ pub(crate) fn receipt_path(height: u64, index: u64) -> String {
 pub(crate) fn names_a_party(leaf: &ResultLeaf) -> bool {
     let party = |account: &Account| matches!(account, Account::Party(_));
     match leaf {
-        ResultLeaf::Clearing(_) => false,
-        ResultLeaf::Trade(_) | ResultLeaf::Answer(_) | ResultLeaf::Settled(_) => true,
+        ResultLeaf::Clearing(_) | ResultLeaf::CommunitySettled(_) => false,
+        ResultLeaf::Trade(_)
+        | ResultLeaf::Answer(_)
+        | ResultLeaf::Settled(_)
+        | ResultLeaf::Certificate(_) => true,
         ResultLeaf::Posting(posting) => party(&posting.debit) || party(&posting.credit),
     }
 }

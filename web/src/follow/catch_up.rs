@@ -41,9 +41,9 @@ const ANNOUNCED_PAUSE: Duration = Duration::from_millis(500);
 enum Asked {
     /// Blocks were followed; there may be more.
     Advanced,
-    /// It had nothing new.
+    /// It has nothing new, by its own word.
     NothingNew,
-    /// It did not answer, or not the truth.
+    /// It did not answer, not the truth, or not with what it says it has.
     Failed,
     /// This process cannot go on for now and tries again after a pause.
     Blocked(Duration),
@@ -150,6 +150,9 @@ impl Fetcher {
         // Its word: it decides only whether it is asked again at once.
         let more = !response.blocks.is_empty() && response.tip_height > last_height;
         self.chain.site().live.set_more_waiting(more);
+        if response.blocks.is_empty() {
+            return self.not_served(peer, from_height, response.tip_height);
+        }
         for (height, bytes) in (from_height..).zip(&response.blocks) {
             let telling =
                 if more && height != last_height { Telling::Silent } else { Telling::Aloud };
@@ -158,7 +161,22 @@ impl Fetcher {
                 return self.not_followed(peer, &error);
             }
         }
-        if response.blocks.is_empty() { Asked::NothingNew } else { Asked::Advanced }
+        Asked::Advanced
+    }
+
+    /// What an answer without blocks means. A neighbour that has none where one comes next is as
+    /// far as we are, or behind; one that has them and keeps them is as good as silent.
+    fn not_served(&mut self, peer: PeerId, wanted: u64, tip_height: u64) -> Asked {
+        if tip_height < wanted {
+            return Asked::NothingNew;
+        }
+        tracing::warn!(
+            %peer, wanted, tip_height,
+            "a neighbour says that it has blocks, but serves none; others are asked"
+        );
+        self.chain.site().metrics.empty_answers.inc();
+        self.avoid(peer, SILENCE_PENALTY);
+        Asked::Failed
     }
 
     async fn follow(&mut self, bytes: &[u8], telling: Telling) -> Result<(), FollowError> {

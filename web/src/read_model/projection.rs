@@ -6,10 +6,12 @@ use ledger::block::CommittedBlock;
 use ledger::certificate::CommitCertificate;
 use ledger::draft::Executed;
 use ledger::posting::Posting;
-use ledger::results::{Cleared, ClearingSummary, ResultLeaf, Settled};
+use ledger::results::{Cleared, ClearingSummary, CommunitySettled, ResultLeaf, Settled};
 use ledger::transaction::Transaction;
 use market::Overflow;
 use market::answer::Answer;
+use market::certificate::Certificate;
+use market::clearing::ClearingResult;
 use market::energy::Energy;
 use market::member::PartyId;
 use market::money::Money;
@@ -36,6 +38,10 @@ pub(crate) struct BlockRows {
     pub(crate) origins: BTreeMap<(DeliveryPeriod, PartyId), Origin>,
     /// Settled parties, each with its place among the results.
     pub(crate) settlements: Vec<SettlementRow>,
+    /// Periods settled as far as they are no single party's, each with its place.
+    pub(crate) communities: Vec<(usize, CommunitySettled)>,
+    /// Certificates of origin, each with its place among the results.
+    pub(crate) certificates: Vec<(usize, Certificate)>,
     /// Money that moved, each with its place among the results.
     pub(crate) postings: Vec<(usize, Posting)>,
     /// Readings that the block carries.
@@ -47,8 +53,10 @@ pub(crate) struct BlockRows {
 pub(crate) struct ClearingRow {
     /// Its place among the results.
     pub(crate) index: usize,
-    /// Price, volume, welfare.
+    /// Prices, volume, flows, welfare.
     pub(crate) summary: ClearingSummary,
+    /// What sellers get per kWh on average; `None` if nothing was traded.
+    pub(crate) seller_price: Option<Price>,
     /// When the gate closed by the rules, market time.
     pub(crate) closed_at: Timestamp,
     /// How many bids stood in the book.
@@ -94,6 +102,8 @@ pub(crate) fn project(
         answers: Vec::new(),
         origins: BTreeMap::new(),
         settlements: Vec::new(),
+        communities: Vec::new(),
+        certificates: Vec::new(),
         postings: Vec::new(),
         readings: executed.block.transactions.iter().filter_map(reading).collect(),
         results: Vec::new(),
@@ -103,11 +113,12 @@ pub(crate) fn project(
         match leaf {
             ResultLeaf::Clearing(summary) => {
                 // Leaves name the clearings in the order in which the results hold them.
-                let Some(Cleared { book, .. }) = books.next() else { continue };
+                let Some(Cleared { book, result, .. }) = books.next() else { continue };
                 let closed_at = rules.gates.closes_at(summary.period, summary.gate);
                 rows.clearings.push(ClearingRow {
                     index,
-                    summary: *summary,
+                    summary: summary.clone(),
+                    seller_price: seller_price(result)?,
                     closed_at: closed_at.unwrap_or(executed.block.header.time),
                     bids_count: book.bids().len(),
                     offers_count: book.offers().len(),
@@ -126,8 +137,14 @@ pub(crate) fn project(
                 index,
                 settled: *settled,
                 net: settled.settlement.net_income()?,
-                net_grid_only: settled.settlement.net_income_without_market(&rules.tariffs)?,
+                net_grid_only: settled
+                    .settlement
+                    .net_income_without_market(&rules.rates(settled.period))?,
             }),
+            ResultLeaf::CommunitySettled(settled) => {
+                rows.communities.push((index, settled.clone()));
+            }
+            ResultLeaf::Certificate(one) => rows.certificates.push((index, one.clone())),
             ResultLeaf::Posting(posting) => rows.postings.push((index, *posting)),
         }
     }
@@ -135,10 +152,14 @@ pub(crate) fn project(
     Ok(rows)
 }
 
+fn seller_price(result: &ClearingResult) -> Result<Option<Price>, Overflow> {
+    Price::mean(result.trades.iter().map(|trade| (trade.seller_price, trade.energy)))
+}
+
 fn reading(transaction: &Transaction) -> Option<IntervalReading> {
     match transaction {
         Transaction::Reading(envelope) => Some(envelope.unverified().clone()),
-        Transaction::Order(_) => None,
+        Transaction::Order(_) | Transaction::Curve(_) => None,
     }
 }
 
@@ -160,7 +181,7 @@ mod tests {
             assert_eq!(rows.results, leaves);
             let mut places = Vec::new();
             for row in &rows.clearings {
-                assert_eq!(leaves[row.index], ResultLeaf::Clearing(row.summary));
+                assert_eq!(leaves[row.index], ResultLeaf::Clearing(row.summary.clone()));
                 places.push(row.index);
             }
             for (index, trade) in &rows.trades {
@@ -174,6 +195,14 @@ mod tests {
             for row in &rows.settlements {
                 assert_eq!(leaves[row.index], ResultLeaf::Settled(row.settled));
                 places.push(row.index);
+            }
+            for (index, settled) in &rows.communities {
+                assert_eq!(leaves[*index], ResultLeaf::CommunitySettled(settled.clone()));
+                places.push(*index);
+            }
+            for (index, one) in &rows.certificates {
+                assert_eq!(leaves[*index], ResultLeaf::Certificate(one.clone()));
+                places.push(*index);
             }
             for (index, posting) in &rows.postings {
                 assert_eq!(leaves[*index], ResultLeaf::Posting(*posting));

@@ -2,26 +2,31 @@
 //! where something does not hold, from genesis, with all rows made anew.
 
 use ledger::block::CommittedBlock;
+use ledger::certificate::CommitCertificate;
+use ledger::draft::Executed;
 use ledger::follower::{Follower, check_commit};
 use ledger::genesis::Genesis;
 use ledger::state::State;
 use sqlx::Row as _;
 
-use crate::read_model::projection::project;
+use crate::read_model::projection::{BlockRows, project};
 use crate::read_model::{PROJECTION, ReadModel, StoreError, column, count};
 
 /// How many blocks lie between two snapshots: what is replayed at most at the start.
 pub(crate) const SNAPSHOT_EVERY: u64 = 100;
 
 /// What follows from blocks; emptied before everything is made anew.
-const DERIVED: [&str; 10] = [
+const DERIVED: [&str; 13] = [
     "DELETE FROM clearings",
     "DELETE FROM clearing_steps",
+    "DELETE FROM clearing_zones",
+    "DELETE FROM clearing_edges",
     "DELETE FROM trades",
     "DELETE FROM answers",
     "DELETE FROM declared_origins",
     "DELETE FROM settlements",
     "DELETE FROM settled_periods",
+    "DELETE FROM origin_certificates",
     "DELETE FROM postings",
     "DELETE FROM readings",
     "DELETE FROM snapshots",
@@ -33,8 +38,11 @@ const DERIVED: [&str; 10] = [
 /// [`StoreError`] if the database fails. Damaged rows are no error: they are made anew, and blocks
 /// that do not hold are dropped, to be fetched again.
 pub(crate) async fn restore(model: &ReadModel, genesis: &Genesis) -> Result<State, StoreError> {
-    if let Some(state) = resume(model, genesis).await? {
-        return Ok(state);
+    match resume(model, genesis).await {
+        Ok(Some(state)) => return Ok(state),
+        Ok(None) => {}
+        Err(error @ StoreError::BadValue { .. }) => tracing::warn!(%error, "a row is damaged"),
+        Err(error) => return Err(error),
     }
     tracing::warn!("the read model does not hold together; it is made anew from its blocks");
     rebuild(model, genesis).await
@@ -50,9 +58,7 @@ fn is_certified(state: &State, committed: &CommittedBlock) -> bool {
 }
 
 async fn resume(model: &ReadModel, genesis: &Genesis) -> Result<Option<State>, StoreError> {
-    let projection: i64 =
-        sqlx::query_scalar("SELECT projection FROM community").fetch_one(&model.pool).await?;
-    if projection != PROJECTION {
+    if model.projection().await? != PROJECTION {
         return Ok(None);
     }
     let start = match model.newest_snapshot().await? {
@@ -78,13 +84,7 @@ async fn resume(model: &ReadModel, genesis: &Genesis) -> Result<Option<State>, S
 }
 
 async fn rebuild(model: &ReadModel, genesis: &Genesis) -> Result<State, StoreError> {
-    let mut tx = model.pool.begin().await?;
-    // Marks the work as unfinished: a process killed in the middle of it starts over.
-    sqlx::query("UPDATE community SET projection = 0").execute(&mut *tx).await?;
-    for statement in DERIVED {
-        sqlx::query(statement).execute(&mut *tx).await?;
-    }
-    tx.commit().await?;
+    model.forget_derived().await?;
     let mut follower = Follower::at_genesis(genesis);
     while let Some(stored) = model.stored_after(follower.state().height()).await? {
         let followed = decode(&stored).and_then(|committed| {
@@ -94,18 +94,11 @@ async fn rebuild(model: &ReadModel, genesis: &Genesis) -> Result<State, StoreErr
         let Some((executed, certificate)) = followed else { break };
         let height = executed.block.header.height;
         let snapshot = (height % SNAPSHOT_EVERY == 0).then_some(&executed.state);
-        model.write(&project(&executed, &certificate)?, snapshot).await?;
+        let rows = model.project(&executed, &certificate)?;
+        model.write(&rows, snapshot).await?;
     }
     let height = follower.state().height();
-    let dropped = sqlx::query("DELETE FROM blocks WHERE height > $1")
-        .bind(column(height, "a height")?)
-        .execute(&model.pool)
-        .await?
-        .rows_affected();
-    sqlx::query("UPDATE community SET projection = $1")
-        .bind(PROJECTION)
-        .execute(&model.pool)
-        .await?;
+    let dropped = model.finish_anew(height).await?;
     tracing::info!(height, dropped, "the read model was made anew");
     Ok(follower.state().clone())
 }
@@ -115,19 +108,71 @@ fn decode(stored: &[u8]) -> Option<CommittedBlock> {
 }
 
 impl ReadModel {
+    /// The rows of a block.
+    ///
+    /// # Errors
+    /// [`StoreError::Overflow`] if a sum leaves its range.
+    pub(crate) fn project(
+        &self,
+        executed: &Executed,
+        certificate: &CommitCertificate,
+    ) -> Result<BlockRows, StoreError> {
+        project(executed, certificate).map_err(|error| StoreError::of(&self.path, error.into()))
+    }
+
+    async fn projection(&self) -> Result<i64, StoreError> {
+        let query = sqlx::query_scalar("SELECT projection FROM community");
+        self.asked(async { Ok(query.fetch_one(&self.pool).await?) }).await
+    }
+
+    async fn forget_derived(&self) -> Result<(), StoreError> {
+        self.asked(async {
+            let mut tx = self.pool.begin().await?;
+            // Marks the work as unfinished: a process killed in the middle of it starts over.
+            sqlx::query("UPDATE community SET projection = 0").execute(&mut *tx).await?;
+            for statement in DERIVED {
+                sqlx::query(statement).execute(&mut *tx).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    /// Drops the blocks above a height; gives how many.
+    async fn finish_anew(&self, height: u64) -> Result<u64, StoreError> {
+        self.asked(async {
+            let dropped = sqlx::query("DELETE FROM blocks WHERE height > $1")
+                .bind(column(height, "a height")?)
+                .execute(&self.pool)
+                .await?
+                .rows_affected();
+            sqlx::query("UPDATE community SET projection = $1")
+                .bind(PROJECTION)
+                .execute(&self.pool)
+                .await?;
+            Ok(dropped)
+        })
+        .await
+    }
+
     async fn newest_snapshot(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        let row = sqlx::query("SELECT height, state FROM snapshots ORDER BY height DESC LIMIT 1")
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map(|row| Ok((count(&row, "height")?, row.try_get("state")?))).transpose()
+        let query = sqlx::query("SELECT height, state FROM snapshots ORDER BY height DESC LIMIT 1");
+        self.asked(async {
+            let row = query.fetch_optional(&self.pool).await?;
+            row.map(|row| Ok((count(&row, "height")?, row.try_get("state")?))).transpose()
+        })
+        .await
     }
 
     /// The bytes of the first block above a height. A gap is seen when the block does not follow.
     async fn stored_after(&self, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let next = "SELECT committed FROM blocks WHERE height > $1 ORDER BY height LIMIT 1";
-        Ok(sqlx::query_scalar(next)
-            .bind(column(height, "a height")?)
-            .fetch_optional(&self.pool)
-            .await?)
+        self.asked(async {
+            Ok(sqlx::query_scalar(next)
+                .bind(column(height, "a height")?)
+                .fetch_optional(&self.pool)
+                .await?)
+        })
+        .await
     }
 }

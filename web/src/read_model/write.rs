@@ -1,13 +1,18 @@
 //! Writing: one transaction per block, so that a block is in all tables or in none.
 
-use ledger::posting::{Account, Cause};
+mod settled;
+
+use ledger::posting::Account;
+use ledger::results::ClearingSummary;
 use ledger::state::State;
+use market::answer::Reason;
 use market::order::{Origin, Side};
+use market::price::Price;
 use market::reading::Quality;
 use sqlx::{Sqlite, Transaction};
 
-use crate::read_model::projection::{BlockRows, ClearingRow, SettlementRow};
-use crate::read_model::{ReadModel, StoreError, column};
+use crate::read_model::projection::{BlockRows, ClearingRow};
+use crate::read_model::{QueryError, ReadModel, StoreError, column};
 
 type Tx<'a> = Transaction<'a, Sqlite>;
 
@@ -18,34 +23,38 @@ impl ReadModel {
     /// Writes everything that a block adds, and the state after it if one is given to keep.
     ///
     /// # Errors
-    /// [`StoreError::Database`]; nothing of the block is written then.
+    /// [`StoreError`]; nothing of the block is written then.
     pub(crate) async fn write(
         &self,
         rows: &BlockRows,
         snapshot: Option<&State>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let height = column(rows.committed.block.header.height, "a height")?;
-        write_block(&mut tx, height, rows).await?;
-        for clearing in &rows.clearings {
-            write_clearing(&mut tx, height, clearing).await?;
-        }
-        write_trades(&mut tx, height, rows).await?;
-        write_answers(&mut tx, height, rows).await?;
-        write_origins(&mut tx, rows).await?;
-        write_readings(&mut tx, height, rows).await?;
-        for settlement in &rows.settlements {
-            write_settlement(&mut tx, height, settlement).await?;
-        }
-        write_postings(&mut tx, height, rows).await?;
-        if let Some(state) = snapshot {
-            write_snapshot(&mut tx, height, state).await?;
-        }
-        Ok(tx.commit().await?)
+        self.asked(async {
+            let mut tx = self.pool.begin().await?;
+            let height = column(rows.committed.block.header.height, "a height")?;
+            write_block(&mut tx, height, rows).await?;
+            for clearing in &rows.clearings {
+                write_clearing(&mut tx, height, clearing).await?;
+            }
+            write_trades(&mut tx, height, rows).await?;
+            write_answers(&mut tx, height, rows).await?;
+            write_origins(&mut tx, rows).await?;
+            write_readings(&mut tx, height, rows).await?;
+            for settlement in &rows.settlements {
+                settled::write_settlement(&mut tx, height, settlement).await?;
+            }
+            settled::write_certificates(&mut tx, height, rows).await?;
+            settled::write_postings(&mut tx, height, rows).await?;
+            if let Some(state) = snapshot {
+                write_snapshot(&mut tx, height, state).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 }
 
-async fn write_block(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_block(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     let (block, certificate) = (&rows.committed.block, &rows.committed.certificate);
     sqlx::query(
         "INSERT INTO blocks (height, time_ms, hash, round, transactions_count, results_count, \
@@ -69,20 +78,21 @@ async fn write_block(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(
     Ok(())
 }
 
-async fn write_clearing(tx: &mut Tx<'_>, height: i64, row: &ClearingRow) -> Result<(), StoreError> {
+async fn write_clearing(tx: &mut Tx<'_>, height: i64, row: &ClearingRow) -> Result<(), QueryError> {
     let period = row.summary.period.start().as_millis();
     let gate = i64::from(row.summary.gate.0);
     sqlx::query(
         "INSERT INTO clearings (period_start_ms, gate, height, result_index, closed_at_ms, price, \
-         volume_wh, welfare, bids_count, offers_count) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         seller_price, volume_wh, welfare, bids_count, offers_count) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(period)
     .bind(gate)
     .bind(height)
     .bind(length(row.index)?)
     .bind(row.closed_at.as_millis())
-    .bind(row.summary.price.map(|price| price.micros_per_kwh()))
+    .bind(row.summary.price.map(Price::micros_per_kwh))
+    .bind(row.seller_price.map(Price::micros_per_kwh))
     .bind(row.summary.volume.wh())
     .bind(row.summary.welfare.micros())
     .bind(length(row.bids_count)?)
@@ -105,15 +115,49 @@ async fn write_clearing(tx: &mut Tx<'_>, height: i64, row: &ClearingRow) -> Resu
             .await?;
         }
     }
+    write_zones(tx, &row.summary).await
+}
+
+async fn write_zones(tx: &mut Tx<'_>, summary: &ClearingSummary) -> Result<(), QueryError> {
+    let (period, gate) = (summary.period.start().as_millis(), i64::from(summary.gate.0));
+    for zone in &summary.zones {
+        sqlx::query(
+            "INSERT INTO clearing_zones (period_start_ms, gate, zone, price, bought_wh, sold_wh) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(period)
+        .bind(gate)
+        .bind(i64::from(zone.zone.0))
+        .bind(zone.price.map(Price::micros_per_kwh))
+        .bind(zone.bought.wh())
+        .bind(zone.sold.wh())
+        .execute(&mut **tx)
+        .await?;
+    }
+    for edge in &summary.edges {
+        sqlx::query(
+            "INSERT INTO clearing_edges (period_start_ms, gate, zone, flow_wh, charge, rent) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(period)
+        .bind(gate)
+        .bind(i64::from(edge.zone.0))
+        .bind(edge.flow.wh())
+        .bind(edge.charge.micros())
+        .bind(edge.rent.micros())
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 
-async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for (index, trade) in &rows.trades {
         sqlx::query(
             "INSERT INTO trades (height, result_index, period_start_ms, gate, seller, buyer, \
-             energy_wh, seller_price, buyer_price, seller_amount, buyer_amount, charge, origin) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             energy_wh, seller_price, buyer_price, seller_amount, buyer_amount, charge, rent, \
+             path_from, path_over, path_to, origin) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind(height)
         .bind(length(*index)?)
@@ -127,6 +171,10 @@ async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<
         .bind(trade.seller_amount.micros())
         .bind(trade.buyer_amount.micros())
         .bind(trade.charge.micros())
+        .bind(trade.rent.micros())
+        .bind(i64::from(trade.path.from.0))
+        .bind(i64::from(trade.path.over.0))
+        .bind(i64::from(trade.path.to.0))
         .bind(trade.origin.map(origin_word))
         .execute(&mut **tx)
         .await?;
@@ -134,16 +182,24 @@ async fn write_trades(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<
     Ok(())
 }
 
-async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for (index, answer) in &rows.answers {
-        let limit = match answer.reason {
-            market::answer::Reason::LimitNotReached { limit } => Some(limit.micros_per_kwh()),
-            _ => None,
+        let (limit, zone) = match answer.reason {
+            Reason::LimitNotReached { limit }
+            | Reason::NobodyLeft { limit }
+            | Reason::PriceSetting { limit } => (Some(limit), None),
+            Reason::EdgeFull { zone, limit } => (Some(limit), Some(zone)),
+            Reason::Filled
+            | Reason::SharedAtMargin
+            | Reason::NoTrade
+            | Reason::OwnOrderOpposite
+            | Reason::Rationed
+            | Reason::SharedByKey => (None, None),
         };
         sqlx::query(
             "INSERT INTO answers (height, result_index, order_id, party, side, period_start_ms, \
-             gate, ordered_wh, filled_wh, price, reason, reason_limit) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             gate, ordered_wh, filled_wh, price, reason, reason_limit, reason_zone) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(height)
         .bind(length(*index)?)
@@ -154,16 +210,17 @@ async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result
         .bind(i64::from(answer.gate.0))
         .bind(answer.ordered.wh())
         .bind(answer.filled.wh())
-        .bind(answer.price.map(|price| price.micros_per_kwh()))
+        .bind(answer.price.map(Price::micros_per_kwh))
         .bind(answer.reason.code())
-        .bind(limit)
+        .bind(limit.map(Price::micros_per_kwh))
+        .bind(zone.map(|zone| i64::from(zone.0)))
         .execute(&mut **tx)
         .await?;
     }
     Ok(())
 }
 
-async fn write_origins(tx: &mut Tx<'_>, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_origins(tx: &mut Tx<'_>, rows: &BlockRows) -> Result<(), QueryError> {
     for ((period, party), origin) in &rows.origins {
         sqlx::query(
             "INSERT INTO declared_origins (period_start_ms, party, origin) VALUES ($1, $2, $3) \
@@ -178,7 +235,7 @@ async fn write_origins(tx: &mut Tx<'_>, rows: &BlockRows) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn write_readings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
+async fn write_readings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), QueryError> {
     for reading in &rows.readings {
         sqlx::query(
             "INSERT INTO readings (period_start_ms, party, height, sequence, imported_wh, \
@@ -200,83 +257,7 @@ async fn write_readings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Resul
     Ok(())
 }
 
-async fn write_settlement(
-    tx: &mut Tx<'_>,
-    height: i64,
-    row: &SettlementRow,
-) -> Result<(), StoreError> {
-    let (party, settlement) = (row.settled.party, row.settled.settlement);
-    sqlx::query(
-        "INSERT INTO settlements (period_start_ms, party, height, result_index, imported_wh, \
-         exported_wh, quality, sold_wh, bought_wh, surplus_wh, missing_wh, extra_wh, not_taken_wh, \
-         trade_income, trade_cost, supplier_income, supplier_cost, net, net_grid_only) VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
-         ON CONFLICT (period_start_ms, party) DO UPDATE SET height = excluded.height, \
-         result_index = excluded.result_index, imported_wh = excluded.imported_wh, \
-         exported_wh = excluded.exported_wh, quality = excluded.quality, \
-         sold_wh = excluded.sold_wh, bought_wh = excluded.bought_wh, \
-         surplus_wh = excluded.surplus_wh, missing_wh = excluded.missing_wh, \
-         extra_wh = excluded.extra_wh, not_taken_wh = excluded.not_taken_wh, \
-         trade_income = excluded.trade_income, trade_cost = excluded.trade_cost, \
-         supplier_income = excluded.supplier_income, supplier_cost = excluded.supplier_cost, \
-         net = excluded.net, net_grid_only = excluded.net_grid_only",
-    )
-    .bind(row.settled.period.start().as_millis())
-    .bind(party.to_string())
-    .bind(height)
-    .bind(length(row.index)?)
-    .bind(settlement.metered.imported.wh())
-    .bind(settlement.metered.exported.wh())
-    .bind(quality_word(settlement.metered.quality))
-    .bind(settlement.sold.wh())
-    .bind(settlement.bought.wh())
-    .bind(settlement.surplus.wh())
-    .bind(settlement.missing.wh())
-    .bind(settlement.extra.wh())
-    .bind(settlement.not_taken.wh())
-    .bind(settlement.trade_income.micros())
-    .bind(settlement.trade_cost.micros())
-    .bind(settlement.supplier_income.micros())
-    .bind(settlement.supplier_cost.micros())
-    .bind(row.net.micros())
-    .bind(row.net_grid_only.micros())
-    .execute(&mut **tx)
-    .await?;
-    sqlx::query(
-        "INSERT INTO settled_periods (period_start_ms) VALUES ($1) \
-         ON CONFLICT (period_start_ms) DO NOTHING",
-    )
-    .bind(row.settled.period.start().as_millis())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-async fn write_postings(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result<(), StoreError> {
-    for (index, posting) in &rows.postings {
-        sqlx::query(
-            "INSERT INTO postings (number, height, result_index, period_start_ms, debit, credit, \
-             amount, cause) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(column(posting.number, "a posting number")?)
-        .bind(height)
-        .bind(length(*index)?)
-        .bind(posting.period.start().as_millis())
-        .bind(account_word(&posting.debit))
-        .bind(account_word(&posting.credit))
-        .bind(posting.amount.micros())
-        .bind(match posting.cause {
-            Cause::Trade => "trade",
-            Cause::Shortfall => "shortfall",
-            Cause::Surplus => "surplus",
-        })
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(())
-}
-
-async fn write_snapshot(tx: &mut Tx<'_>, height: i64, state: &State) -> Result<(), StoreError> {
+async fn write_snapshot(tx: &mut Tx<'_>, height: i64, state: &State) -> Result<(), QueryError> {
     sqlx::query(
         "INSERT INTO snapshots (height, state) VALUES ($1, $2) \
          ON CONFLICT (height) DO UPDATE SET state = excluded.state",
@@ -295,12 +276,12 @@ async fn write_snapshot(tx: &mut Tx<'_>, height: i64, state: &State) -> Result<(
     Ok(())
 }
 
-fn bytes(value: &impl borsh::BorshSerialize) -> Result<Vec<u8>, StoreError> {
-    borsh::to_vec(value).map_err(|_| StoreError::Range("an encoded value"))
+fn bytes(value: &impl borsh::BorshSerialize) -> Result<Vec<u8>, QueryError> {
+    borsh::to_vec(value).map_err(|_| QueryError::Range("an encoded value"))
 }
 
-fn length(value: usize) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::Range("a length"))
+fn length(value: usize) -> Result<i64, QueryError> {
+    i64::try_from(value).map_err(|_| QueryError::Range("a length"))
 }
 
 pub(crate) fn side_word(side: Side) -> &'static str {

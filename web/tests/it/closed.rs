@@ -18,6 +18,7 @@ fn requests(route: &str, community: &Community) -> Vec<String> {
         | "/api/v1/status"
         | "/api/v1/now"
         | "/api/v1/prices"
+        | "/api/v1/tariff"
         | "/api/v1/auctions/latest"
         | "/api/v1/households"
         | "/api/v1/genesis"

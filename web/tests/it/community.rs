@@ -16,8 +16,9 @@ use market::order::{Order, Origin, Preferences, Side, Step};
 use market::price::{Price, Tick};
 use market::reading::{IntervalReading, Quality};
 use market::rules::MarketRules;
+use market::schedule::Schedule;
 use market::signed::Signed;
-use market::tariff::Tariffs;
+use market::tariff::{Days, Levy, LevyBase, Tariff, Window};
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 use std::collections::BTreeMap;
@@ -60,34 +61,54 @@ fn price(text: &str) -> Price {
     text.parse().expect("a price")
 }
 
+/// Cheaper until three in the morning in Tokyo, with levies and a tax.
+fn tariff() -> Tariff {
+    let window = |from_hour: u16, to_hour: u16, retail| Window {
+        days: Days::ALL,
+        from_minute: from_hour * 60,
+        to_minute: to_hour * 60,
+        retail: price(retail),
+        feed_in: price("0.08"),
+    };
+    let levy =
+        |name: &str, amount, base| Levy { name: name.to_owned(), price: price(amount), base };
+    let levies = vec![
+        levy("renewables levy", "0.02", LevyBase::Supplied),
+        levy("safety levy", "0.005", LevyBase::Imported),
+    ];
+    let windows = vec![window(0, 3, "0.29"), window(3, 24, "0.32")];
+    Tariff::new(540, windows, levies, 100_000).expect("a tariff")
+}
+
 fn rules() -> MarketRules {
     MarketRules {
         period_length: PeriodLength::Minutes15,
         gates: GateSchedule::new(vec![30 * MINUTE_MS, 15 * MINUTE_MS]).expect("gates"),
         horizon_ms: 120 * MINUTE_MS,
-        mechanism: MechanismKind::Auction,
+        mechanism: Schedule::always(MechanismKind::ZonalAuction),
         k_millionths: 500_000,
         tick: Tick::from_micros_per_kwh(1_000).expect("a tick"),
         price_min: price("0"),
         price_max: price("1"),
-        tariffs: Tariffs { retail: price("0.32"), feed_in: price("0.08") },
+        tariffs: Schedule::always(tariff()),
         settlement_delay_ms: 30 * MINUTE_MS,
         finality_delay_ms: 180 * MINUTE_MS,
     }
 }
 
 fn genesis(name: &str, validators: &[SigningKey]) -> Genesis {
-    let edge = |parent| Edge {
-        parent: ZoneId(parent),
-        charge: Price::ZERO,
-        capacity_up: None,
+    // The line of feeder 2, where the sun shines, is full now and then.
+    let edge = |capacity_up: Option<i64>| Edge {
+        parent: ZoneId(0),
+        charge: price("0.01"),
+        capacity_up: capacity_up.map(Energy::from_wh),
         capacity_down: None,
     };
     let zone = |label: &str, edge| Zone { label: label.to_owned(), edge };
     let zones = BTreeMap::from([
         (ZoneId(0), zone("village", None)),
-        (ZoneId(1), zone("feeder 1", Some(edge(0)))),
-        (ZoneId(2), zone("feeder 2", Some(edge(0)))),
+        (ZoneId(1), zone("feeder 1", Some(edge(None)))),
+        (ZoneId(2), zone("feeder 2", Some(edge(Some(300))))),
     ]);
     let member = |(index, _, export_max): (u8, Option<Origin>, i64)| {
         let member = Member {

@@ -1,12 +1,13 @@
 //! One household's pages: every sum adds up, and every figure is the ledger's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::posting::Account;
 use ledger::receipt::Receipt;
 use ledger::results::ResultLeaf;
 use market::answer::Language;
 use market::member::PartyId;
+use market::order::{Origin, Side};
 use market::reading::Quality;
 use serde_json::Value;
 use web::HouseholdPages;
@@ -21,6 +22,16 @@ fn members() -> impl Iterator<Item = PartyId> {
     (1..=6).map(party)
 }
 
+fn line_wh(lines: &Value, kind: &str) -> i64 {
+    let line = list(lines).iter().find(|line| line["kind"] == kind);
+    line.and_then(|line| line["energy_wh"].as_i64()).unwrap_or_default()
+}
+
+fn line_micros(lines: &Value, kind: &str) -> i64 {
+    let line = list(lines).iter().find(|line| line["kind"] == kind);
+    line.map(|line| micros(line, "amount")).unwrap_or_default()
+}
+
 #[tokio::test]
 async fn a_day_adds_up_to_what_the_ledger_settled() {
     let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Open).await;
@@ -30,7 +41,8 @@ async fn a_day_adds_up_to_what_the_ledger_settled() {
             settled.insert((one.party, one.period), one.settlement);
         }
     }
-    let tariffs = stage.community.genesis.rules.tariffs;
+    let rules = &stage.community.genesis.rules;
+    let mut kinds = BTreeSet::new();
     let mut estimated_count = 0;
     for who in members() {
         let day = stage.get(&format!("/households/{who}?date={DATE}")).await;
@@ -42,6 +54,22 @@ async fn a_day_adds_up_to_what_the_ledger_settled() {
             assert_eq!(whole(shown, "imported_wh"), one.metered.imported.wh());
             assert_eq!(whole(shown, "sold_wh"), one.sold.wh());
             assert_eq!(micros(shown, "net"), one.net_income().expect("in range").micros());
+            let sum: i64 = list(&shown["lines"]).iter().map(|line| micros(line, "amount")).sum();
+            assert_eq!(micros(shown, "net"), sum, "the lines of {period:?} come to its net");
+            assert_eq!(line_wh(&shown["lines"], "sold"), one.sold.wh());
+            assert_eq!(line_wh(&shown["lines"], "bought"), one.bought.wh());
+            assert_eq!(line_wh(&shown["lines"], "pooled_long"), one.pooled_long.wh());
+            assert_eq!(line_wh(&shown["lines"], "pooled_short"), one.pooled_short.wh());
+            assert_eq!(line_wh(&shown["lines"], "fed_in"), one.fed_in.wh());
+            assert_eq!(line_wh(&shown["lines"], "supplied"), one.supplied.wh());
+            let wheeling = one.wheeling().expect("in range").micros();
+            assert_eq!(line_micros(&shown["lines"], "wheeling"), -wheeling);
+            assert_eq!(
+                line_micros(&shown["lines"], "congestion_rent"),
+                -one.congestion_rent.micros()
+            );
+            assert_eq!(line_micros(&shown["lines"], "levies"), -one.levies.micros());
+            assert_eq!(line_micros(&shown["lines"], "tax"), -one.tax.micros());
             assert_eq!(shown["estimated"], one.metered.quality != Quality::Ok);
         }
         for key in ["imported_wh", "exported_wh", "bought_wh", "sold_wh"] {
@@ -50,11 +78,19 @@ async fn a_day_adds_up_to_what_the_ledger_settled() {
         }
         let net: i64 = periods.iter().map(|period| micros(period, "net")).sum();
         assert_eq!(net, micros(totals, "net"));
-        let parts = micros(totals, "trade_income") + micros(totals, "supplier_income")
-            - micros(totals, "trade_cost")
-            - micros(totals, "supplier_cost");
+        for line in list(&totals["lines"]) {
+            let kind = line["kind"].as_str().expect("a kind");
+            let parts = periods.iter().map(|period| line_micros(&period["lines"], kind));
+            assert_eq!(micros(line, "amount"), parts.sum::<i64>(), "{kind}");
+            let parts = periods.iter().map(|period| line_wh(&period["lines"], kind));
+            assert_eq!(line["energy_wh"].as_i64().unwrap_or_default(), parts.sum::<i64>());
+            kinds.insert(kind.to_owned());
+        }
+        let parts: i64 = list(&totals["lines"]).iter().map(|line| micros(line, "amount")).sum();
         assert_eq!(net, parts);
-        let alone = own.iter().map(|(_, one)| one.net_income_without_market(&tariffs));
+        let alone = own
+            .iter()
+            .map(|((_, period), one)| one.net_income_without_market(&rules.rates(*period)));
         let alone: i64 = alone.map(|money| money.expect("in range").micros()).sum();
         assert_eq!(micros(totals, "net_grid_only"), alone);
         assert_eq!(micros(totals, "saved"), net - alone);
@@ -62,6 +98,7 @@ async fn a_day_adds_up_to_what_the_ledger_settled() {
         assert_eq!(micros(&day, "balance"), account.net().expect("in range").micros());
         estimated_count += whole(&day, "estimated_count");
     }
+    assert_eq!(kinds.len(), 10, "all kinds of lines occur: {kinds:?}");
     assert!(estimated_count > 0, "home 5 is silent now and then");
     stage.stop().await;
 }
@@ -96,11 +133,14 @@ async fn each_trade_stands_on_both_sides_and_its_receipt_proves_it() {
     let count: usize = cleared.map(|one| one.result.trades.len()).sum();
     assert_eq!(shown.len(), count, "every trade is shown");
     assert!(count > 20);
-    let mut states = BTreeMap::new();
+    let (mut states, mut lengths) = (BTreeMap::new(), BTreeSet::new());
+    let (mut charges, mut rents) = (0, 0);
     for sides in shown.values() {
         let [one, other] = sides.as_slice() else { panic!("a trade has two sides: {sides:?}") };
         assert_ne!(one["side"], other["side"]);
-        assert_eq!((&one["energy_wh"], &one["amount"]), (&other["energy_wh"], &other["amount"]));
+        for key in ["energy_wh", "seller_price", "buyer_price", "charge", "rent", "path"] {
+            assert_eq!(one[key], other[key], "{key}");
+        }
         *states.entry(one["state"].to_string()).or_insert(0) += 1;
         let path = one["receipt"].as_str().expect("a path");
         let response = stage.response(path).await;
@@ -116,9 +156,23 @@ async fn each_trade_stands_on_both_sides_and_its_receipt_proves_it() {
         assert_eq!(buyer["counterparty"], trade.seller.to_string());
         assert_eq!(whole(seller, "energy_wh"), trade.energy.wh());
         assert_eq!(micros(seller, "amount"), trade.seller_amount.micros());
-        assert_eq!(micros(buyer, "price"), trade.buyer_price.micros_per_kwh());
+        assert_eq!(micros(buyer, "amount"), trade.buyer_amount.micros());
+        assert_eq!(micros(buyer, "buyer_price"), trade.buyer_price.micros_per_kwh());
+        assert_eq!(micros(buyer, "seller_price"), trade.seller_price.micros_per_kwh());
+        let stays = micros(one, "charge") + micros(one, "rent");
+        assert_eq!(micros(buyer, "amount") - micros(seller, "amount"), stays);
+        let labels = ["village", "feeder 1", "feeder 2"];
+        let mut way = vec![trade.path.from, trade.path.over, trade.path.to];
+        way.dedup();
+        let way: Vec<_> = way.iter().map(|zone| labels[usize::from(zone.0)]).collect();
+        assert_eq!(one["path"], serde_json::json!(way));
+        lengths.insert(way.len());
+        charges += micros(one, "charge");
+        rents += micros(one, "rent");
         assert_eq!(whole(buyer, "height"), i64::try_from(proven.header().height).expect("small"));
     }
+    assert_eq!(lengths, BTreeSet::from([1, 3]), "inside a feeder, and over the village");
+    assert!(charges > 0 && rents > 0, "{charges} and {rents}");
     for state in ["\"cleared\"", "\"settled\"", "\"final\""] {
         assert!(states.contains_key(state), "{state} in {states:?}");
     }
@@ -140,12 +194,44 @@ async fn every_order_is_answered_in_words() {
             assert_eq!(whole(shown, "ordered_wh"), answer.ordered.wh());
             assert_eq!(whole(shown, "filled_wh"), answer.filled.wh());
             assert_eq!(shown["reason"], answer.reason.code());
-            assert_eq!(shown["answer"]["en"], answer.sentence(Language::English));
-            assert_eq!(shown["answer"]["ja"], answer.sentence(Language::Japanese));
+            for (key, language) in [("en", Language::English), ("ja", Language::Japanese)] {
+                let told = answer.sentence_naming(language, |zone| format!("feeder {}", zone.0));
+                assert_eq!(shown["answer"][key], told);
+            }
             *reasons.entry(answer.reason.code()).or_insert(0) += 1;
         }
     }
     assert!(reasons.len() >= 3, "the chain has many kinds of answers: {reasons:?}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn certificates_received_and_delivered_are_those_of_the_ledger() {
+    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Open).await;
+    let issued = stage.community.executed.iter().flat_map(|one| &one.results.certificates);
+    let issued: Vec<_> = issued.collect();
+    let origins = [("solar", Origin::Solar), ("battery", Origin::Battery)];
+    let mut total = 0;
+    for who in members() {
+        let day = stage.get(&format!("/households/{who}?date={DATE}")).await;
+        for (key, side) in [("received", Side::Buy), ("delivered", Side::Sell)] {
+            for (name, origin) in origins {
+                let own = issued.iter().filter(|one| match side {
+                    Side::Buy => one.consumer == who && one.origin == origin,
+                    Side::Sell => one.producer == who && one.origin == origin,
+                });
+                let expected: i64 = own.map(|one| one.energy.wh()).sum();
+                let shown = list(&day["certified"][key]);
+                let shown = shown.iter().find(|one| one["origin"] == name);
+                assert_eq!(shown.map_or(0, |one| whole(one, "energy_wh")), expected);
+                total += expected;
+            }
+        }
+        let received = list(&day["certified"]["received"]);
+        let received: i64 = received.iter().map(|one| whole(one, "energy_wh")).sum();
+        assert!(received <= whole(&day["totals"], "imported_wh"), "no more than was drawn");
+    }
+    assert!(total > 0, "something is certified");
     stage.stop().await;
 }
 

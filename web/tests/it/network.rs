@@ -37,6 +37,21 @@ impl Server {
         spoil: Option<fn(&mut Vec<u8>)>,
         shutdown: &CancellationToken,
     ) -> Self {
+        Self::with_blocks(community, community.blocks.clone(), bootstrap, spoil, shutdown).await
+    }
+
+    /// Says how far the chain has come, and has no blocks.
+    async fn withholding(community: &Community, shutdown: &CancellationToken) -> Self {
+        Self::with_blocks(community, Vec::new(), Vec::new(), None, shutdown).await
+    }
+
+    async fn with_blocks(
+        community: &Community,
+        blocks: Vec<CommittedBlock>,
+        bootstrap: Vec<Multiaddr>,
+        spoil: Option<fn(&mut Vec<u8>)>,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let config = MeshConfig {
             transport_key: TransportKey::generate(),
             chain_id: *community.genesis.chain_id().as_bytes(),
@@ -51,7 +66,7 @@ impl Server {
         let task = tokio::spawn(serve(
             mesh.clone(),
             events,
-            community.blocks.clone(),
+            blocks,
             Arc::clone(&served_height),
             Arc::clone(&asked_count),
             spoil,
@@ -201,4 +216,51 @@ async fn a_missing_key_and_a_foreign_address_are_named() {
     let error = error.expect_err("no key, no dashboard");
     assert!(matches!(error, WebError::TransportKey { .. }), "{error}");
     assert!(error.to_string().contains("transport.key"), "{error}");
+}
+
+/// Neighbours that announce what is true and keep the blocks to themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neighbours_that_keep_their_blocks_do_not_hold_it_up_and_are_not_believed() {
+    let community = Community::after_blocks(70);
+    let shutdown = CancellationToken::new();
+    let withholding = Server::withholding(&community, &shutdown).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let key = dir.path().join("transport.key");
+    std::fs::write(&key, "2b".repeat(32)).expect("written");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("set");
+    let mut config = config(dir.path(), &community, HouseholdPages::Closed);
+    let honest = Server::start(&community, Vec::new(), None, &shutdown).await;
+    config.mesh.bootstrap = vec![withholding.address(), honest.address()];
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let clock = StoppedClock::at(community.time());
+    let running = tokio::spawn(web::run(config, listener, clock, shutdown.clone()));
+
+    // One block is followed; the next is certified, and nobody hands it out.
+    honest.served_height.store(1, Ordering::Relaxed);
+    until_height(&base, 1).await;
+    withholding.served_height.store(2, Ordering::Relaxed);
+    publish(&withholding.mesh, announcement(&community.blocks[1])).await;
+    let deadline = Instant::now() + PATIENCE;
+    while status(&base).await.is_none_or(|status| status["state"] != "catching_up") {
+        assert!(Instant::now() < deadline, "a certified block is missing, and it says it is live");
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    // Announced by who keeps them, fetched from who has them.
+    withholding.served_height.store(70, Ordering::Relaxed);
+    honest.served_height.store(70, Ordering::Relaxed);
+    publish(&withholding.mesh, announcement(&community.blocks[69])).await;
+    until_height(&base, 70).await;
+    let metrics = reqwest::get(format!("{base}/metrics")).await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    let empty = "hidamari_dashboard_empty_answers_total ";
+    let empty = metrics.lines().find_map(|line| line.strip_prefix(empty)).expect("a metric");
+    assert_ne!(empty, "0");
+
+    shutdown.cancel();
+    running.await.expect("no panic").expect("no error");
+    for server in [honest, withholding] {
+        server.task.await.expect("no panic");
+    }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use web::{Dashboard, FollowError, HouseholdPages, StoreError, WebError};
+use web::{Dashboard, DataDirError, FollowError, HouseholdPages, StoreError, WebError};
 
 use crate::community::{Community, party};
 use crate::stage::{BLOCKS, StoppedClock, config, follow_all};
@@ -91,6 +91,13 @@ async fn damage_is_found_at_the_start_and_made_good() {
         "UPDATE snapshots SET height = height - 1",
         "UPDATE community SET projection = 0",
     ];
+    let bodies = "UPDATE blocks SET committed = CAST('junk' AS BLOB) WHERE height = 100";
+    spoil(dir.path(), bodies).await;
+    let mut dashboard = open(dir.path(), &community).await.expect("it opens");
+    assert_eq!(dashboard.height(), 99, "the snapshot's own block is damaged");
+    follow_all(&mut dashboard, &community.blocks[99..]).await;
+    assert_eq!(says(&dashboard).await, sound);
+    dashboard.close().await;
     for damage in damages {
         spoil(dir.path(), damage).await;
         let dashboard = open(dir.path(), &community).await.expect("it opens");
@@ -118,6 +125,62 @@ async fn damage_is_found_at_the_start_and_made_good() {
     follow_all(&mut dashboard, &community.blocks[106..]).await;
     assert_eq!(says(&dashboard).await, sound);
     dashboard.close().await;
+}
+
+/// Names the file and says how everything comes back.
+fn assert_told(error: &WebError, dir: &Path) {
+    let words = error.to_string();
+    let path = dir.join("data/read_model.sqlite");
+    assert!(words.contains(&path.display().to_string()), "{words}");
+    assert!(words.contains("delete read_model.sqlite") && words.contains("made anew"), "{words}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_and_can_be_deleted() {
+    let community = Community::after_blocks(BLOCKS);
+    let dir = filled(&community).await;
+    let dashboard = open(dir.path(), &community).await.expect("it opens");
+    let sound = says(&dashboard).await;
+    dashboard.close().await;
+    let file = dir.path().join("data/read_model.sqlite");
+    let whole = std::fs::read(&file).expect("a file");
+    let garbage: Vec<u8> = (0..9_000_u32).map(|n| (n * 37 % 251).to_le_bytes()[0]).collect();
+    std::fs::write(&file, garbage).expect("written");
+    let error = open(dir.path(), &community).await.err().expect("an error");
+    assert!(matches!(error, WebError::Store(StoreError::Damaged { .. })), "{error}");
+    assert_told(&error, dir.path());
+    for part in 1..16 {
+        std::fs::write(&file, &whole[..whole.len() * part / 16]).expect("written");
+        match open(dir.path(), &community).await {
+            Err(error) => assert_told(&error, dir.path()),
+            // What is read at the start is whole, or was made anew.
+            Ok(dashboard) => dashboard.close().await,
+        }
+        for ending in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
+        }
+    }
+    std::fs::remove_file(&file).expect("deleted");
+    let mut dashboard = open(dir.path(), &community).await.expect("it opens");
+    assert_eq!(dashboard.height(), 0);
+    follow_all(&mut dashboard, &community.blocks).await;
+    assert_eq!(says(&dashboard).await, sound);
+    dashboard.close().await;
+}
+
+#[tokio::test]
+async fn a_second_dashboard_on_the_directory_is_refused_before_it_writes() {
+    let community = Community::after_blocks(3);
+    let dir = filled(&community).await;
+    let dashboard = open(dir.path(), &community).await.expect("it opens");
+    let data = dir.path().join("data");
+    std::fs::remove_file(data.join("read_model.sqlite")).expect("deleted");
+    let error = open(dir.path(), &community).await.err().expect("an error");
+    assert!(matches!(error, WebError::DataDir(DataDirError::InUse { .. })), "{error}");
+    assert!(error.to_string().contains(&data.display().to_string()), "{error}");
+    assert!(!data.join("read_model.sqlite").exists(), "nothing is written");
+    dashboard.close().await;
+    open(dir.path(), &community).await.expect("free again").close().await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::{Dashboard, DashboardConfig, HouseholdPages, MeshSection};
+use web::{Dashboard, DashboardConfig, HostName, HouseholdPages, MeshSection};
 
 use crate::community::Community;
 
@@ -58,6 +58,7 @@ pub(crate) fn config(dir: &Path, community: &Community, pages: HouseholdPages) -
         genesis,
         household_pages: pages,
         clock_speed: 60.0,
+        allowed_hosts: Vec::new(),
         mesh: MeshSection {
             transport_key: dir.join("transport.key"),
             listen: Vec::new(),
@@ -80,9 +81,23 @@ impl Stage {
     }
 
     pub(crate) async fn of(community: Community, pages: HouseholdPages) -> Self {
+        Self::play(community, pages, Vec::new()).await
+    }
+
+    /// After so many blocks, under more names than this machine's own.
+    pub(crate) async fn with_hosts(
+        count: usize,
+        pages: HouseholdPages,
+        hosts: Vec<HostName>,
+    ) -> Self {
+        Self::play(Community::after_blocks(count), pages, hosts).await
+    }
+
+    async fn play(community: Community, pages: HouseholdPages, hosts: Vec<HostName>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let clock = StoppedClock::at(community.time());
-        let config = config(dir.path(), &community, pages);
+        let config =
+            DashboardConfig { allowed_hosts: hosts, ..config(dir.path(), &community, pages) };
         let mut dashboard = Dashboard::open(&config, clock).await.expect("the dashboard opens");
         follow_all(&mut dashboard, &community.blocks).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

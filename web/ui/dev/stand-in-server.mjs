@@ -12,6 +12,7 @@ import {
   nowBody,
   pricesBody,
   statusBody,
+  tariffBody,
 } from './stand-in/community.mjs';
 import { householdBody, ordersBody, tradesBody } from './stand-in/household.mjs';
 import { blockBody, blockSummary } from './stand-in/ledger.mjs';
@@ -48,6 +49,7 @@ function answerTo(path, query) {
   if (area === 'community') return ok(communityBody());
   if (area === 'status') return ok(statusBody());
   if (area === 'now') return ok(nowBody());
+  if (area === 'tariff') return ok(tariffBody());
   if (area === 'prices') return ok(pricesBody(query));
   if (area === 'auctions') {
     if (options.empty)

@@ -8,6 +8,7 @@ import {
   meritOrder,
   priceDomain,
   priceRuns,
+  tariffSpans,
   type Step,
 } from '../src/lib/charts/geometry';
 import { makeFormats } from '../src/lib/format';
@@ -107,11 +108,37 @@ test('the price line breaks where nothing was traded and lasts each period to it
   expect(priceRuns([at(0, '1'), at(50, '2')], period_ms)).toHaveLength(2);
 });
 
-test('the price axis holds both tariffs and every price', () => {
-  const [low, high] = priceDomain('0.325', '0.081', [0.4, -0.02]);
-  expect(low).toBeLessThanOrEqual(-0.02);
+test('the price axis holds the supplier\u2019s and every other price', () => {
+  const tariffs = [
+    { avoidable: '0.320000', feed_in: '0.080000' },
+    { avoidable: '0.280000', feed_in: '0.060000' },
+  ];
+  const [low, high] = priceDomain(tariffs, [0.2, 0.4]);
+  expect(low).toBe(0);
   expect(high).toBeGreaterThan(0.4);
-  expect(priceDomain('0', '0', [])).toEqual([0, 1]);
+  expect(priceDomain([{ avoidable: '0.3', feed_in: '-0.05' }], [])[0]).toBe(-0.05);
+  expect(priceDomain([], [])).toEqual([0, 1]);
+});
+
+describe('the supplier\u2019s prices over time', () => {
+  const at = (period_start_ms: number, avoidable: string, feed_in = '0.08') => ({
+    period_start_ms,
+    avoidable,
+    feed_in,
+  });
+
+  test('change where the tariff changes, without gaps', () => {
+    const periods = [at(0, '0.2'), at(15, '0.2'), at(45, '0.3'), at(60, '0.3', '0.1')];
+    expect(tariffSpans(periods, 15)).toEqual([
+      { from: 0, to: 45, avoidable: '0.2', feed_in: '0.08' },
+      { from: 45, to: 60, avoidable: '0.3', feed_in: '0.08' },
+      { from: 60, to: 75, avoidable: '0.3', feed_in: '0.1' },
+    ]);
+  });
+
+  test('are nothing without periods', () => {
+    expect(tariffSpans([], 15)).toEqual([]);
+  });
 });
 
 test('hour ticks are local hours, also across a change of the clocks', () => {

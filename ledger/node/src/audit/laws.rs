@@ -2,19 +2,22 @@
 
 use ledger::block::CommittedBlock;
 use ledger::genesis::Genesis;
-use ledger::posting::Cause;
+use ledger::posting::{Account, Cause};
 use ledger::results::{BlockResults, Cleared, Settled};
 use ledger::state::State;
 use ledger::transaction::Transaction;
+use market::book::BookedOrder;
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::money::Money;
 use market::order::{Order, OrderId, Side};
+use market::price::Price;
 use market::reading::Quality;
 use market::rules::MarketRules;
 use market::settlement::PartySettlement;
 use market::time::DeliveryPeriod;
 use market::trade::Trade;
+use market::zone::ZoneId;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::{Audit, Law, replay};
@@ -30,7 +33,7 @@ pub(super) struct Ledger<'a> {
     trades: BTreeMap<DeliveryPeriod, Vec<Trade>>,
     settled: BTreeMap<(DeliveryPeriod, market::member::PartyId), PartySettlement>,
     /// Net of every account by postings alone, in 128 bits.
-    nets: BTreeMap<ledger::posting::Account, i128>,
+    nets: BTreeMap<Account, i128>,
     readings: BTreeMap<(DeliveryPeriod, market::member::PartyId), (u64, Energy, Energy)>,
     postings_count: u64,
     paid_for_trades: i128,
@@ -95,7 +98,7 @@ impl<'a> Ledger<'a> {
     fn clearing(&mut self, cleared: &Cleared, audit: &mut Audit) {
         let result = &cleared.result;
         let entry = audit.cleared.entry(result.period).or_insert((None, Energy::ZERO));
-        entry.0 = result.price.or(entry.0);
+        entry.0 = cleared.summary.price.or(entry.0);
         entry.1 = entry.1.plus(result.volume).unwrap_or(entry.1);
         for answer in &result.answers {
             self.answered.entry(answer.order).or_default().insert(result.gate);
@@ -108,38 +111,31 @@ impl<'a> Ledger<'a> {
         }
         let place = || format!("{:?} gate {}", result.period, result.gate.0);
         let side_sum = |wanted: Side| {
-            let fills = result.fills.iter().filter(|fill| fill.side == wanted);
-            fills.map(|fill| i128::from(fill.energy.wh())).sum::<i128>()
+            let answers = result.answers.iter().filter(|answer| answer.side == wanted);
+            answers.map(|answer| i128::from(answer.filled.wh())).sum::<i128>()
         };
         let traded: i128 = result.trades.iter().map(|it| i128::from(it.energy.wh())).sum();
         let volume = i128::from(result.volume.wh());
         if [side_sum(Side::Buy), side_sum(Side::Sell), traded] != [volume; 3] {
             self.breaks("sold_is_bought", place());
         }
-        // What is left over must not want each other: best bid left below best offer left.
-        let left = |orders: &[market::book::BookedOrder], sign: i128| {
-            let left = |order: &market::book::BookedOrder| {
-                let mut taken = by_order.get(&order.id).map_or(0, |wh| wh * sign);
-                order.steps.iter().find_map(|step| {
-                    let rest = i128::from(step.energy.wh()) - taken.max(0);
-                    taken -= i128::from(step.energy.wh());
-                    (rest > 0).then_some(step.limit)
-                })
-            };
-            orders.iter().filter_map(left).collect::<Vec<_>>()
-        };
-        let best_bid = left(cleared.book.bids(), 1).into_iter().max();
-        let best_offer = left(cleared.book.offers(), -1).into_iter().min();
-        if let (Some(bid), Some(offer)) = (best_bid, best_offer)
-            && bid >= offer
-        {
-            self.breaks("no_unmatched_pair_left", place());
+        // What is left over in one zone must not want each other: best bid left below best offer
+        // left. Between zones, what applies is what the clearing itself has checked.
+        for zone in &result.zones {
+            let left = |orders: &[BookedOrder], sign| left(orders, zone.zone, sign, &by_order);
+            let best_bid = left(cleared.book.bids(), 1).into_iter().max();
+            let best_offer = left(cleared.book.offers(), -1).into_iter().min();
+            if let (Some(bid), Some(offer)) = (best_bid, best_offer)
+                && bid >= offer
+            {
+                self.breaks("no_unmatched_pair_left", place());
+            }
         }
     }
 
     fn trade(&mut self, trade: &Trade) {
         let place = || format!("{:?}: bid {}, offer {}", trade.period, trade.bid, trade.offer);
-        let money = trade.seller_amount.plus(trade.charge);
+        let money = trade.seller_amount.plus(trade.charge).and_then(|paid| paid.plus(trade.rent));
         let priced = trade.seller_price.amount_for(trade.energy);
         if money != Ok(trade.buyer_amount) || priced != Ok(trade.seller_amount) {
             self.breaks("buyers_pay_what_sellers_and_charges_get", place());
@@ -172,11 +168,13 @@ impl<'a> Ledger<'a> {
                     self.orders.insert(id, order);
                 }
                 Transaction::Reading(envelope) => {
-                    audit.readings_count += 1;
                     let reading = envelope.unverified();
+                    audit.readings.push(reading.clone());
                     let figures = (reading.sequence, reading.imported, reading.exported);
                     self.readings.insert((reading.period, reading.party), figures);
                 }
+                // It names no period; the books made from it are recomputed with all others.
+                Transaction::Curve(_) => {}
             }
         }
         late.into_iter().for_each(|words| self.breaks("nothing_after_gate", words));
@@ -246,28 +244,22 @@ impl<'a> Ledger<'a> {
             self.breaks("every_committed_order_is_answered", words);
         }
         let mut net: i128 = 0;
-        for ((_, party), (_, imported, exported)) in
-            self.readings.iter().map(|((period, party), figures)| ((period, *party), *figures))
-        {
-            let sums = audit.metered.entry(party).or_default();
-            sums.0 = sums.0.plus(imported).unwrap_or(sums.0);
-            sums.1 = sums.1.plus(exported).unwrap_or(sums.1);
-        }
-        let tariffs = &self.genesis.rules.tariffs;
         let mut saved = Money::ZERO;
-        for settlement in self.settled.values() {
+        for ((period, _), settlement) in &self.settled {
             let income = settlement.net_income();
-            let alone = settlement.net_income_without_market(tariffs);
+            let rates = self.genesis.rules.rates(*period);
+            let alone = settlement.net_income_without_market(&rates);
             if let (Ok(income), Ok(alone)) = (income, alone) {
                 net += i128::from(income.micros());
                 saved = income.minus(alone).and_then(|gain| saved.plus(gain)).unwrap_or(saved);
             }
         }
         audit.saved = saved;
-        // Settled statements + supplier = 0: the supplier's account is the mirror of all others.
-        let supplier = self.nets.get(&ledger::posting::Account::Supplier).copied();
-        if net + supplier.unwrap_or_default() != 0 {
-            let words = format!("statements sum to {net}, the supplier to {supplier:?}");
+        // Settled statements + all other accounts = 0: these are the mirror of the parties'.
+        let others = self.nets.iter().filter(|(account, _)| !matches!(account, Account::Party(_)));
+        let others: i128 = others.map(|(_, net)| net).sum();
+        if net + others != 0 {
+            let words = format!("statements sum to {net}, all other accounts to {others}");
             self.breaks("statements_sum_to_zero", words);
         }
         audit.laws = LAWS
@@ -307,6 +299,24 @@ impl<'a> Ledger<'a> {
     fn breaks(&mut self, law: &'static str, words: String) {
         self.broken.entry(law).or_insert(words);
     }
+}
+
+/// The limits in one zone that were not filled to the end; `sign` tells bids (1) from offers (-1).
+fn left(
+    orders: &[BookedOrder],
+    zone: ZoneId,
+    sign: i128,
+    by_order: &BTreeMap<OrderId, i128>,
+) -> Vec<Price> {
+    let left = |order: &BookedOrder| {
+        let mut taken = by_order.get(&order.id).map_or(0, |wh| wh * sign);
+        order.steps.iter().find_map(|step| {
+            let rest = i128::from(step.energy.wh()) - taken.max(0);
+            taken -= i128::from(step.energy.wh());
+            (rest > 0).then_some(step.limit)
+        })
+    };
+    orders.iter().filter(|order| order.zone == zone).filter_map(left).collect()
 }
 
 /// How much of an order its own limits allow at the price of a trade.

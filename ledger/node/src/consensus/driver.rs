@@ -8,8 +8,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
 use arc_malachitebft_app_channel::app::engine::util::events::Event;
@@ -28,6 +29,24 @@ use super::peers::Opening;
 use super::signing::ChainVerifier;
 use super::status::{ConsensusStatus, Phase};
 use super::{ConsensusConfig, ConsensusError};
+
+/// How long a watching node waits for the height that it has signed at. Longer than the others take
+/// to decide it alone if they can.
+const WATCH_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Following without taking part, as long as votes could contradict what was signed before the
+/// ledger was lost.
+pub(super) struct Watch {
+    signed_height: u64,
+    begun_at: Instant,
+}
+
+impl Watch {
+    /// Until the chain has passed the height at which this validator signed last.
+    pub(super) fn new(signed_height: u64) -> Self {
+        Self { signed_height, begun_at: Instant::now() }
+    }
+}
 
 /// The state between two messages of the engine.
 pub(super) struct Driver<A> {
@@ -48,6 +67,8 @@ pub(super) struct Driver<A> {
     /// Whether the bodies that an earlier process left for this height were offered.
     pub(super) recovered: bool,
     pub(super) status: watch::Sender<ConsensusStatus>,
+    /// If this node only watches: how long.
+    pub(super) watching: Option<Watch>,
     /// The highest height for which a validator was heard.
     heard: u64,
     verifier: ChainVerifier,
@@ -75,6 +96,7 @@ impl<A: Application> Driver<A> {
             synced: 0,
             recovered: false,
             status,
+            watching: None,
             heard: 0,
             verifier: ChainVerifier::new(config.chain),
             timeouts: config.timeouts.into(),
@@ -83,17 +105,27 @@ impl<A: Application> Driver<A> {
         Ok(driver)
     }
 
-    /// Answers until shutdown. Only `Ok` and [`ConsensusError::EngineStopped`] say that the engine
-    /// has nothing open; whichever it is, all pending answers are dropped with the driver.
+    /// Answers until shutdown, or until it has watched enough. Only `Ok` and
+    /// [`ConsensusError::EngineStopped`] say that the engine has nothing open; whichever it is, all
+    /// pending answers are dropped with the driver.
     pub(super) async fn run(
         mut self,
         channels: Channels<Chain>,
-        shutdown: CancellationToken,
+        shutdown: &CancellationToken,
+    ) -> (A, Result<(), ConsensusError>) {
+        let result = self.answer_all(channels, shutdown).await;
+        (self.application, result)
+    }
+
+    async fn answer_all(
+        &mut self,
+        channels: Channels<Chain>,
+        shutdown: &CancellationToken,
     ) -> Result<(), ConsensusError> {
         let Channels { consensus: mut questions, events, .. } = channels;
         let mut events = events.subscribe();
         let mut next_look = tokio::time::Instant::now();
-        loop {
+        while !self.has_watched_enough() {
             let idle = self.held.is_some();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -109,6 +141,18 @@ impl<A: Application> Driver<A> {
                     next_look = tokio::time::Instant::now() + self.look_interval();
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn has_watched_enough(&self) -> bool {
+        let Some(watch) = &self.watching else { return false };
+        let last_commit_at = self.status.borrow().last_commit_at;
+        let since = last_commit_at.map_or(watch.begun_at, |at| at.max(watch.begun_at));
+        match self.next_height().cmp(&watch.signed_height) {
+            Ordering::Less => false,
+            Ordering::Equal => since.elapsed() > WATCH_PATIENCE,
+            Ordering::Greater => true,
         }
     }
 

@@ -8,6 +8,9 @@
 //! Repeating is needed: what the engine derives while it replays its log, it signs and sends but
 //! does not log, so after another crash it derives and signs it again, behind later statements.
 //!
+//! The record is made with a validator's first start and is never missing afterwards. Without it
+//! nobody knows what was signed, so beside a ledger or a log that is not new it is not made again.
+//!
 //! A refusal stops the validator. Others decide the height meanwhile, and after a restart it goes
 //! on from there by value sync.
 
@@ -26,6 +29,11 @@ const LOCK_FILE: &str = "last-signed.lock";
 const DIGEST_BYTES: usize = 32;
 /// How many statements of one height are remembered: those of some eighty rounds.
 const STATEMENTS_MAX: usize = 256;
+
+/// What to do without a record. The other validators' progress makes the lost votes harmless.
+const REMEDY: &str = "wait until the other validators have committed two blocks without this one \
+    (their /status shows the height), then start it in a new, empty data directory, from where it \
+    fetches the chain; if they cannot go on without it, give it a new validator key";
 
 /// What a signature of this validator says about one step of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -64,13 +72,25 @@ pub enum GuardError {
     },
     /// The record is damaged.
     #[error(
-        "{path} is damaged. What this validator signed last is unknown, so it must not sign: move \
-         its key to a fresh data directory only when its old one can never run again, or replace \
-         the validator"
+        "{path} is damaged, so nobody knows what this validator signed last, and a second vote \
+         that contradicts the first can split the chain: {REMEDY}"
     )]
     Damaged {
         /// The record file.
         path: PathBuf,
+    },
+    /// The record is gone, though the validator has taken part before.
+    #[error(
+        "{path} is missing, though this validator has taken part up to height {height}; without \
+         it nobody knows what it signed last, and a second vote that contradicts the first can \
+         split the chain: put the file back if it was moved, but never an older copy of it; if it \
+         is lost, {REMEDY}"
+    )]
+    Missing {
+        /// The record file.
+        path: PathBuf,
+        /// The height up to which the validator may have signed.
+        height: u64,
     },
     /// The record belongs to another key or community.
     #[error("{path} belongs to validator {key} of community {chain}")]
@@ -117,11 +137,20 @@ struct Record {
 }
 
 impl Guard {
-    /// Opens the record in a directory, creating both if need be.
+    /// Opens the record in a directory, creating both with the validator's first start.
+    ///
+    /// `may_have_signed` is the height up to which the validator may have signed already, as far
+    /// as its ledger and its log tell; `None` if both are new. Then alone the record is created.
     ///
     /// # Errors
-    /// [`GuardError`] if another process holds it, or it is damaged, foreign or unreadable.
-    pub fn open(directory: &Path, chain: ChainId, key: PublicKey) -> Result<Self, GuardError> {
+    /// [`GuardError`] if another process holds it, or it is missing, damaged, foreign or
+    /// unreadable.
+    pub fn open(
+        directory: &Path,
+        chain: ChainId,
+        key: PublicKey,
+        may_have_signed: Option<u64>,
+    ) -> Result<Self, GuardError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| GuardError::Io { path, source }
@@ -134,7 +163,12 @@ impl Guard {
                 decode(&bytes).ok_or_else(|| GuardError::Damaged { path: path.clone() })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Record { chain, key, statements: Vec::new() }
+                if let Some(height) = may_have_signed {
+                    return Err(GuardError::Missing { path, height });
+                }
+                let record = Record { chain, key, statements: Vec::new() };
+                write_durably(directory, &encode(&record)).map_err(failed(&path))?;
+                record
             }
             Err(error) => return Err(failed(&path)(error)),
         };
@@ -251,7 +285,30 @@ mod tests {
     }
 
     fn open(directory: &Path) -> Result<Guard, GuardError> {
-        Guard::open(directory, ChainId::from_bytes([1; 32]), PublicKey::from_bytes([2; 32]))
+        open_after(directory, None)
+    }
+
+    fn open_after(directory: &Path, may_have_signed: Option<u64>) -> Result<Guard, GuardError> {
+        let (chain, key) = (ChainId::from_bytes([1; 32]), PublicKey::from_bytes([2; 32]));
+        Guard::open(directory, chain, key, may_have_signed)
+    }
+
+    #[test]
+    fn a_record_is_made_with_the_first_start_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(RECORD_FILE);
+        let error = open_after(directory.path(), Some(7)).unwrap_err();
+        assert!(matches!(error, GuardError::Missing { height: 7, .. }), "{error}");
+        let words = error.to_string();
+        assert!(words.contains(&path.display().to_string()), "{words}");
+        assert!(words.contains("height 7") && words.contains("empty data directory"), "{words}");
+        assert!(!path.exists(), "it is not made on the way");
+
+        drop(open(directory.path()).unwrap());
+        assert!(path.exists(), "also if nothing is signed before the chain grows by sync");
+        drop(open_after(directory.path(), Some(7)).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(open_after(directory.path(), Some(7)).is_err());
     }
 
     #[test]
@@ -313,7 +370,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         open(directory.path()).unwrap().admit(statement(1, 0, Step::Prevote, None)).unwrap();
         let other = PublicKey::from_bytes([3; 32]);
-        let error = Guard::open(directory.path(), ChainId::from_bytes([1; 32]), other).unwrap_err();
+        let error =
+            Guard::open(directory.path(), ChainId::from_bytes([1; 32]), other, None).unwrap_err();
         assert!(matches!(error, GuardError::Foreign { .. }), "{error}");
     }
 

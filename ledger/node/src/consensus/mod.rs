@@ -24,6 +24,10 @@
 //! waits until a quorum of validators is connected (bounded), so that the first proposal finds
 //! listeners.
 //!
+//! A validator whose ledger ends before what it has signed, because the ledger was lost, watches
+//! first: it fetches the chain by value sync, and votes once the chain has passed the height at
+//! which it signed last, or stands there because the others cannot decide it alone.
+//!
 //! # Safety
 //!
 //! A block body is durable before this node proposes it or votes for it, a statement is in the
@@ -69,7 +73,7 @@ pub use status::{ConsensusStatus, Phase};
 
 use codec::Borsh;
 use context::{Chain, Voter};
-use driver::Driver;
+use driver::{Driver, Watch};
 use network::EngineConfig;
 use signing::{ChainVerifier, GuardedSigner};
 
@@ -234,49 +238,116 @@ pub async fn run(
 
 async fn decide(
     config: ConsensusConfig,
-    application: impl Application,
+    mut application: impl Application,
     shutdown: CancellationToken,
     status: watch::Sender<ConsensusStatus>,
 ) -> Result<(), ConsensusError> {
-    let engine_config = EngineConfig::of(&config)?;
-    let allowed = engine_config.peers()?;
+    let engine = EngineConfig::of(&config)?;
+    let logs = config.data_dir.join("wal");
+    let wal = logs.join("consensus.wal");
+    let may_have_signed = may_have_signed(&mut application, &wal).await?;
     let key = config.signing_key.public();
-    let guard = Guard::open(&config.data_dir, config.chain, key)?;
+    let guard = Guard::open(&config.data_dir, config.chain, key, may_have_signed)?;
+    let signed_height = guard.last().map_or(0, |signed| signed.height);
     let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard);
-    let refusal = signer.refusal();
+    let height = application.tip();
+    if height.saturating_add(1) < signed_height {
+        tracing::warn!(
+            height,
+            signed_height,
+            "the ledger ends before what this validator has signed; it fetches the chain first"
+        );
+        // The engine's log is about blocks that were lost with the ledger. The signer's record,
+        // which knows all that was signed, stays.
+        remove_log(&wal)?;
+        let (engine, log) = (engine.watching(), logs.join("watching.wal"));
+        let session = Session { config: &config, engine, signer: &signer, wal: &log };
+        let watched = session.run(application, Some(signed_height), &shutdown, &status);
+        application = watched.await?;
+        remove_log(&log)?;
+        if shutdown.is_cancelled() {
+            return Ok(());
+        }
+    }
+    let session = Session { config: &config, engine, signer: &signer, wal: &wal };
+    session.run(application, None, &shutdown, &status).await.map(drop)
+}
 
-    let voter = Voter(Address::of(&key));
-    let identity = identity(&config, voter, &signer).await?;
-    let verifier = ChainVerifier::new(config.chain);
-    let start_failed = |error| ConsensusError::EngineStart(format!("{error:#}"));
-    let wal = config.data_dir.join("wal").join("consensus.wal");
-    let (channels, mut handle) = EngineBuilder::new(Chain, engine_config)
-        .with_default_wal(WalContext::new(wal.clone(), Borsh))
-        .with_default_network(NetworkContext::new(identity, Borsh))
-        .with_default_sync(SyncContext::new(Borsh))
-        .with_default_consensus(ConsensusContext::new_validator(
-            voter,
-            Box::new(verifier),
-            Box::new(signer),
-        ))
-        .with_default_request(RequestContext::new(16))
-        .build()
-        .await
-        .map_err(start_failed)?;
+/// One life of the engine.
+struct Session<'a> {
+    config: &'a ConsensusConfig,
+    engine: EngineConfig,
+    signer: &'a GuardedSigner,
+    wal: &'a Path,
+}
 
-    let driver = Driver::new(&config, application, allowed, &channels, status)?;
-    // The driver ends with all its pending answers dropped: the engine's actors wait for none.
-    let result = driver.run(channels, shutdown).await;
-    let result = match result {
-        Err(ConsensusError::EngineStopped) => Err(match refusal.get() {
-            Some(words) => ConsensusError::SignerRefused(words.clone()),
-            None if still_stands(&mut handle).await => ConsensusError::SafetyFailure,
-            None => ConsensusError::EngineStopped,
-        }),
-        other => other,
-    };
-    stop(handle, &wal).await;
-    result
+impl Session<'_> {
+    /// Works until shutdown, or, if it only watches, until the chain has passed the height at which
+    /// this validator signed last; then gives the application back.
+    async fn run<A: Application>(
+        self,
+        application: A,
+        signed_height: Option<u64>,
+        shutdown: &CancellationToken,
+        status: &watch::Sender<ConsensusStatus>,
+    ) -> Result<A, ConsensusError> {
+        let Self { config, engine, signer, wal } = self;
+        let allowed = engine.peers()?;
+        let voter = Voter(Address::of(&config.signing_key.public()));
+        let identity = identity(config, voter, signer).await?;
+        let verifier = ChainVerifier::new(config.chain);
+        let start_failed = |error| ConsensusError::EngineStart(format!("{error:#}"));
+        let (channels, mut handle) = EngineBuilder::new(Chain, engine)
+            .with_default_wal(WalContext::new(wal.to_owned(), Borsh))
+            .with_default_network(NetworkContext::new(identity, Borsh))
+            .with_default_sync(SyncContext::new(Borsh))
+            .with_default_consensus(ConsensusContext::new_validator(
+                voter,
+                Box::new(verifier),
+                Box::new(signer.clone()),
+            ))
+            .with_default_request(RequestContext::new(16))
+            .build()
+            .await
+            .map_err(start_failed)?;
+
+        let mut driver = Driver::new(config, application, allowed, &channels, status.clone())?;
+        driver.watching = signed_height.map(Watch::new);
+        // The driver ends with all its pending answers dropped: the engine's actors wait for none.
+        let (application, result) = driver.run(channels, shutdown).await;
+        let result = match result {
+            Err(ConsensusError::EngineStopped) => Err(match signer.refusal().get() {
+                Some(words) => ConsensusError::SignerRefused(words.clone()),
+                None if still_stands(&mut handle).await => ConsensusError::SafetyFailure,
+                None => ConsensusError::EngineStopped,
+            }),
+            other => other,
+        };
+        stop(handle, wal).await;
+        result.map(|()| application)
+    }
+}
+
+/// The height up to which this validator may have signed, by what its ledger and the engine's log
+/// hold; `None` if both are new.
+async fn may_have_signed(
+    application: &mut impl Application,
+    wal: &Path,
+) -> Result<Option<u64>, Fatal> {
+    let next = application.tip().saturating_add(1);
+    let has_log = wal.metadata().is_ok_and(|log| log.len() > 0);
+    // What it voted for is stored before it votes.
+    let is_new = next == 1 && !has_log && application.undecided(next).await?.is_empty();
+    Ok((!is_new).then_some(next))
+}
+
+fn remove_log(path: &Path) -> Result<(), ConsensusError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ConsensusError::EngineStart(format!("cannot remove {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn identity(

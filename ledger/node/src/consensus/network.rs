@@ -74,6 +74,13 @@ impl EngineConfig {
         Ok(Self { moniker: config.moniker.clone(), consensus, sync })
     }
 
+    /// The same for an engine that fetches blocks and takes no part in deciding them.
+    pub(super) fn watching(&self) -> Self {
+        let consensus = EngineConsensus { enabled: false, ..self.consensus.clone() };
+        let moniker = format!("{}-watching", self.moniker);
+        Self { moniker, consensus, sync: self.sync }
+    }
+
     /// The peers on the allow list.
     pub(super) fn peers(&self) -> Result<BTreeSet<PeerId>, ConsensusError> {
         let peers = self.consensus.p2p.persistent_peers.iter();

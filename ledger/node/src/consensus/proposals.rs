@@ -65,8 +65,10 @@ impl<A: Application> Driver<A> {
         round: Round,
         reply: Reply<LocallyProposedValue<Chain>>,
     ) -> Result<(), ConsensusError> {
-        // Without an answer the engine lets the round time out, as it must if it is past already.
-        let Some(place) = self.place_of(height, round) else { return Ok(()) };
+        // Without an answer the engine lets the round time out, as it must if it is past already,
+        // or if this node only watches.
+        let place = self.place_of(height, round).filter(|_| self.watching.is_none());
+        let Some(place) = place else { return Ok(()) };
         let stored = self.application.undecided(place.height).await?;
         let body = match stored.into_iter().find(|body| body.own && body.round == place.round) {
             Some(body) => body,

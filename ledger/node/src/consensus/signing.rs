@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn signer(directory: &std::path::Path) -> GuardedSigner {
-        let guard = Guard::open(directory, CHAIN, key().public()).unwrap();
+        let guard = Guard::open(directory, CHAIN, key().public(), None).unwrap();
         GuardedSigner::new(CHAIN, key(), guard)
     }
 

@@ -12,7 +12,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use api::{ConsensusConfig, ConsensusError, ConsensusStatus, Phase, Timeouts, peer_id, run};
+use api::{
+    ConsensusConfig, ConsensusError, ConsensusStatus, GuardError, Phase, Timeouts, peer_id, run,
+};
 use ledger::certificate::CommitCertificate;
 use ledger::validators::{Validator, ValidatorSet};
 use market::keys::{ChainId, SigningKey};
@@ -295,6 +297,74 @@ async fn a_single_validator_is_its_own_quorum() {
     cluster.submit(0);
     cluster.all_commit(0).await;
     cluster.nodes[0].stop().await;
+    cluster.nodes[0].start();
+    cluster.submit(1);
+    cluster.all_commit(1).await;
+    cluster.stop().await;
+}
+
+/// A validator that has lost its ledger knows by its record that it may not vote yet; one that has
+/// lost both starts as new. Either way it is soon needed again, and contradicts nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_ledger_is_fetched_again_before_the_validator_votes() {
+    let mut cluster = Cluster::new("refetch", 4);
+    cluster.nodes.iter_mut().for_each(Node::start);
+    for number in 0..12 {
+        cluster.submit(number);
+        cluster.all_commit(number).await;
+    }
+    for with_record in [true, false] {
+        cluster.nodes[3].stop().await;
+        let first = if with_record { 100 } else { 200 };
+        for number in first..first + 3 {
+            cluster.submit(number);
+            cluster.all_commit(number).await;
+        }
+        *lock(&cluster.nodes[3].toy.disk) = toy::Disk::default();
+        if !with_record {
+            std::fs::remove_dir_all(&cluster.nodes[3].config.data_dir).unwrap();
+        }
+        cluster.nodes[3].start();
+        cluster.nodes[3].commits(first + 2).await;
+        cluster.submit(first + 10);
+        cluster.all_commit(first + 10).await;
+        // With another one down its votes are needed.
+        cluster.nodes[0].stop().await;
+        cluster.submit(first + 11);
+        cluster.all_commit(first + 11).await;
+        cluster.nodes[0].start();
+        cluster.nodes[0].commits(first + 11).await;
+    }
+    let seen = cluster
+        .running()
+        .map(|node| node.running.as_ref().expect("the node runs").status.borrow().evidence_count);
+    assert_eq!(seen.sum::<u64>(), 0, "nobody has seen two statements about one step");
+    cluster.stop().await;
+}
+
+/// With the ledger, and with the engine's log alone, as after a crash before the first commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_whose_record_is_lost_does_not_sign_again() {
+    let mut cluster = Cluster::new("lost", 1);
+    cluster.nodes[0].start();
+    cluster.submit(0);
+    cluster.all_commit(0).await;
+    cluster.nodes[0].stop().await;
+    let (config, toy) = (cluster.nodes[0].config.clone(), cluster.nodes[0].toy.clone());
+    let record = config.data_dir.join("last-signed");
+    let kept = std::fs::read(&record).unwrap();
+    std::fs::remove_file(&record).unwrap();
+    let new_ledger = Toy::new(cluster.validators.clone());
+    for application in [toy, new_ledger] {
+        let (publish, _) = watch::channel(ConsensusStatus::default());
+        let token = CancellationToken::new();
+        let error = run(config.clone(), application, token, publish).await.unwrap_err();
+        assert!(matches!(error, ConsensusError::Guard(GuardError::Missing { .. })), "{error}");
+        let words = error.to_string();
+        assert!(words.contains(&record.display().to_string()), "{words}");
+        assert!(!record.exists(), "it is not made anew");
+    }
+    std::fs::write(&record, kept).unwrap();
     cluster.nodes[0].start();
     cluster.submit(1);
     cluster.all_commit(1).await;

@@ -2,3 +2,4 @@
 
 mod consensus;
 mod consensus_kill;
+mod store;

@@ -26,10 +26,11 @@ impl GridView {
 
 /// Reads the result's zones and edges by node.
 pub(super) fn read(grid: &Grid, result: &ClearingResult) -> Result<GridView, BrokenLaw> {
-    let in_order = result.zones.iter().zip(result.zones.iter().skip(1)).all(|(a, b)| a.zone < b.zone)
-        && result.edges.iter().zip(result.edges.iter().skip(1)).all(|(a, b)| a.zone < b.zone);
-    let counted = result.zones.len() == grid.len()
-        && result.edges.len().saturating_add(1) == grid.len();
+    let in_order =
+        result.zones.iter().zip(result.zones.iter().skip(1)).all(|(a, b)| a.zone < b.zone)
+            && result.edges.iter().zip(result.edges.iter().skip(1)).all(|(a, b)| a.zone < b.zone);
+    let counted =
+        result.zones.len() == grid.len() && result.edges.len().saturating_add(1) == grid.len();
     if !in_order || !counted {
         return Err(BrokenLaw::OtherGrid);
     }

@@ -1,10 +1,12 @@
 //! Plain lines, for logs and pipes: one when something changes, and a heartbeat.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use market::time::Timestamp;
 
+use crate::demo::view::trouble;
 use crate::demo::watch::Seen;
 
 /// At least one line in this time.
@@ -14,7 +16,8 @@ pub(in crate::demo) struct Lines {
     last_settled: Option<u64>,
     last_state: String,
     last_at: Duration,
-    restarts: u32,
+    /// How often each process had ended when it was last told of.
+    ends: BTreeMap<String, u32>,
 }
 
 #[expect(clippy::print_stdout, reason = "these lines are the demo's output")]
@@ -23,23 +26,24 @@ impl Lines {
         println!("dashboard  {dashboard_url}");
         println!("data       {}", dir.display());
         println!("Ctrl-C ends it.");
-        Self { last_settled: None, last_state: String::new(), last_at: Duration::ZERO, restarts: 0 }
+        Self {
+            last_settled: None,
+            last_state: String::new(),
+            last_at: Duration::ZERO,
+            ends: BTreeMap::new(),
+        }
     }
 
     pub(in crate::demo) fn print(&mut self, seen: &Seen, now: Timestamp, running: Duration) {
         let dashboard = &seen.dashboard;
-        let restarts = seen.processes.iter().map(|(health, _)| health.restarts).sum();
-        if restarts != self.restarts {
-            for (health, _) in seen.processes.iter().filter(|(health, _)| health.restarts > 0) {
-                let exit = health.last_exit.as_deref().unwrap_or("unknown");
-                println!(
-                    "{now}  {} ended ({exit}); started again, {} times so far; its log: {}",
-                    health.name,
-                    health.restarts,
-                    health.log.display()
-                );
+        for (health, _) in &seen.processes {
+            let told = self.ends.entry(health.name.clone()).or_default();
+            if health.ends > *told
+                && let Some(words) = trouble::words(health)
+            {
+                *told = health.ends;
+                println!("{now}  {words}");
             }
-            self.restarts = restarts;
         }
         if dashboard.state != self.last_state {
             let words = if dashboard.words.is_empty() { "starting" } else { &dashboard.words };

@@ -9,10 +9,11 @@ use market::time::Timestamp;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
+use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table, Wrap};
 use ratatui::{DefaultTerminal, Frame};
 
 use crate::demo::supervisor::Role;
+use crate::demo::view::trouble;
 use crate::demo::watch::Seen;
 
 const SUN: Color = Color::Yellow;
@@ -47,16 +48,19 @@ impl Screen {
         self.remember_price(seen);
         let (url, dir, prices) = (&self.dashboard_url, &self.dir, &self.prices);
         self.terminal.draw(|frame| {
-            let [head, market, processes, foot] = Layout::vertical([
+            let troubles = troubles(seen, frame.area().width);
+            let [head, market, processes, trouble, foot] = Layout::vertical([
                 Constraint::Length(3),
                 Constraint::Length(6),
                 Constraint::Min(8),
+                Constraint::Length(troubles.height),
                 Constraint::Length(2),
             ])
             .areas(frame.area());
             draw_head(frame, head, seen, now, running);
             draw_market(frame, market, seen, prices);
             draw_processes(frame, processes, seen);
+            draw_troubles(frame, trouble, troubles);
             let foot_lines = vec![
                 Line::from(vec!["Dashboard  ".into(), Span::styled(url, Style::new().fg(SUN))]),
                 Line::from(format!("Data and logs  {dir}     q or Ctrl-C ends it")),
@@ -124,7 +128,7 @@ fn draw_processes(frame: &mut Frame, area: Rect, seen: &Seen) {
     let mut validators = seen.validators.iter();
     let mut agents = seen.agents.iter();
     let rows = seen.processes.iter().map(|(health, resources)| {
-        let words = match health.role {
+        let seen_words = match health.role {
             Role::Validator => match validators.next() {
                 Some(Some(seen)) => format!(
                     "height {}  round {}  {}{}",
@@ -139,6 +143,10 @@ fn draw_processes(frame: &mut Frame, area: Rect, seen: &Seen) {
             Role::Dashboard => format!("verified height {}", seen.dashboard.height),
         };
         let up = health.pid.is_some();
+        let words = match health.given_up {
+            true => "cannot run".to_owned(),
+            false => seen_words,
+        };
         let memory = resources.map_or(0, |resources| resources.resident_bytes / 1_000_000);
         let restarts =
             if health.restarts == 0 { String::new() } else { health.restarts.to_string() };
@@ -166,6 +174,38 @@ fn draw_processes(frame: &mut Frame, area: Rect, seen: &Seen) {
     let table =
         Table::new(rows, widths).header(header).block(Block::bordered().title(" Processes "));
     frame.render_widget(table, area);
+}
+
+/// What the processes in trouble last said, and how many lines that takes.
+struct Troubles {
+    text: String,
+    height: u16,
+}
+
+/// At most so many lines of troubles are shown: the rest of the view stays readable.
+const TROUBLE_LINES_MAX: u16 = 12;
+
+fn troubles(seen: &Seen, width: u16) -> Troubles {
+    let words: Vec<String> =
+        seen.processes.iter().filter_map(|(health, _)| trouble::words(health)).collect();
+    let text = words.join("\n");
+    if words.is_empty() {
+        return Troubles { text, height: 0 };
+    }
+    let inner = usize::from(width.saturating_sub(2)).max(1);
+    // Breaking at words takes more than breaking anywhere, but hardly ever more than a line more.
+    let lines = |words: &String| {
+        let whole = words.chars().count().div_ceil(inner);
+        if whole > 1 { whole + 1 } else { whole }
+    };
+    let lines: usize = words.iter().map(lines).sum();
+    let lines = u16::try_from(lines).unwrap_or(u16::MAX).min(TROUBLE_LINES_MAX);
+    Troubles { text, height: lines.saturating_add(2) }
+}
+
+fn draw_troubles(frame: &mut Frame, area: Rect, troubles: Troubles) {
+    let block = Block::bordered().title(" Trouble ").border_style(Style::new().fg(BAD));
+    frame.render_widget(Paragraph::new(troubles.text).wrap(Wrap { trim: true }).block(block), area);
 }
 
 /// What an agent has to say: its meter, its power, and what became of its last order.

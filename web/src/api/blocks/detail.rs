@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use ledger::block::{Block, CommittedBlock};
 use ledger::results::ResultLeaf;
-use ledger::transaction::Transaction;
+use ledger::transaction::{Subject, Transaction};
 use ledger::validators::ValidatorSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::input::Named;
+use crate::api::input::{Named, WHOLE, no_such_block};
 use crate::api::problem::Problem;
 use crate::api::receipts::{names_a_party, receipt_path};
 use crate::site::Site;
@@ -64,8 +64,9 @@ pub(crate) struct BlockTransaction {
     /// Who said it; null where households are not shown.
     #[schema(required)]
     party: Option<String>,
-    /// The start of the delivery period that it is about, ms UTC.
-    period_start_ms: i64,
+    /// The start of the delivery period that it is about, ms UTC; null if it is about all to come.
+    #[schema(required)]
+    period_start_ms: Option<i64>,
     /// The SHA-256 of its bytes.
     hash: String,
 }
@@ -78,6 +79,8 @@ enum TransactionKind {
     Order,
     /// What its meter counted.
     Reading,
+    /// What it would pay or take for whatever its meter will count.
+    Curve,
 }
 
 /// Something the block decided.
@@ -105,6 +108,10 @@ enum ResultKind {
     Answer,
     /// What was metered against what was traded.
     Settled,
+    /// What of a period's settlement is no single party's.
+    CommunitySettled,
+    /// The origin of energy.
+    Certificate,
     /// Money that moved.
     Posting,
 }
@@ -132,9 +139,10 @@ pub(crate) struct BlockSignature {
 )]
 pub(crate) async fn block(
     State(site): State<Arc<Site>>,
-    Named(height): Named<u64>,
+    Named(path): Named,
 ) -> Result<Json<BlockDetail>, Problem> {
-    let none = || Problem::not_found("No block of this height has been verified here (yet).");
+    let height = path.required("height", WHOLE)?;
+    let none = || no_such_block(&site, height);
     let found = site.model.block_with_results(height).await?;
     let (CommittedBlock { block, certificate }, results) = found.ok_or_else(none)?;
     let state = site.live.tip().state;
@@ -183,20 +191,16 @@ fn quorum_power(validators: &ValidatorSet) -> u64 {
 
 fn transactions(site: &Site, block: &Block) -> Vec<BlockTransaction> {
     let shown = |transaction: &Transaction| {
-        let (kind, party, period) = match transaction {
-            Transaction::Order(envelope) => {
-                let order = envelope.unverified();
-                (TransactionKind::Order, order.party, order.period)
-            }
-            Transaction::Reading(envelope) => {
-                let reading = envelope.unverified();
-                (TransactionKind::Reading, reading.party, reading.period)
-            }
+        let (subject, _) = transaction.subject();
+        let kind = match subject {
+            Subject::Order(..) => TransactionKind::Order,
+            Subject::Reading(..) => TransactionKind::Reading,
+            Subject::Curve(..) => TransactionKind::Curve,
         };
         BlockTransaction {
             kind,
-            party: site.shows_households().then(|| party.to_string()),
-            period_start_ms: period.start().as_millis(),
+            party: site.shows_households().then(|| subject.party().to_string()),
+            period_start_ms: subject.period().map(|period| period.start().as_millis()),
             hash: transaction.hash().to_string(),
         }
     };
@@ -211,9 +215,11 @@ fn result(site: &Site, height: u64, index: u64, leaf: &ResultLeaf) -> BlockResul
             ResultLeaf::Trade(_) => ResultKind::Trade,
             ResultLeaf::Answer(_) => ResultKind::Answer,
             ResultLeaf::Settled(_) => ResultKind::Settled,
+            ResultLeaf::CommunitySettled(_) => ResultKind::CommunitySettled,
+            ResultLeaf::Certificate(_) => ResultKind::Certificate,
             ResultLeaf::Posting(_) => ResultKind::Posting,
         },
-        summary: words::summary(leaf, &site.zone),
+        summary: words::summary(leaf, &site.zone, site.live.tip().state.zones()),
         receipt: receipt_path(height, index),
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::input::Asked;
+use crate::api::input::{Asked, Question, Sent, WHOLE};
 use crate::api::problem::Problem;
 use crate::read_model::query::blocks::BlockLine;
 use crate::site::Site;
@@ -21,8 +21,7 @@ const COUNT_DEFAULT: u64 = 20;
 const COUNT_MAX: u64 = 100;
 
 /// Which blocks.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// Only blocks below this height; from the tip if left out.
@@ -30,6 +29,21 @@ pub(crate) struct Page {
     /// How many at most, 1 to 100; 20 if left out.
     #[param(minimum = 1, maximum = 100)]
     count: Option<u64>,
+}
+
+impl Question for Page {
+    const NAMES: &'static [&'static str] = &["before", "count"];
+
+    fn read(sent: &Sent) -> Result<Self, Problem> {
+        let expected = format!("a whole number from 1 to {COUNT_MAX}");
+        let count = sent.optional("count", &expected)?;
+        match count {
+            Some(count) if !(1..=COUNT_MAX).contains(&count) => {
+                Err(Problem::misfit("count", &expected, &count.to_string()))
+            }
+            count => Ok(Self { before: sent.optional("before", WHOLE)?, count }),
+        }
+    }
 }
 
 /// A block in a list.
@@ -85,9 +99,6 @@ pub(crate) async fn list(
     Asked(page): Asked<Page>,
 ) -> Result<Json<Vec<BlockSummary>>, Problem> {
     let count = page.count.unwrap_or(COUNT_DEFAULT);
-    if !(1..=COUNT_MAX).contains(&count) {
-        return Err(Problem::bad_request(format!("count must be 1 to {COUNT_MAX}.")));
-    }
     let lines = site.model.blocks_below(page.before.unwrap_or(u64::MAX), count).await?;
     let validators_count = site.live.tip().state.validators().count();
     Ok(Json(lines.into_iter().map(|line| BlockSummary::of(line, validators_count)).collect()))

@@ -1,5 +1,6 @@
 //! One household on one local day.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,16 +8,19 @@ use axum::extract::State;
 use market::Overflow;
 use market::energy::Energy;
 use market::money::Money;
+use market::order::{Origin, Side};
 use market::reading::Quality;
 use market::settlement::PartySettlement;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::households::zone_label;
+use crate::api::households::EnergyOrigin;
+use crate::api::households::lines::{SettlementLine, lines};
 use crate::api::input::{Asked, Named, OnDate, household, money, price};
 use crate::api::problem::Problem;
-use crate::read_model::query::households::SettledPeriod;
+use crate::read_model::query::settled::SettledPeriod;
 use crate::site::Site;
+use crate::words::zone_label;
 
 /// A household on a day.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +33,8 @@ pub(crate) struct HouseholdDay {
     date: String,
     /// The settled periods of the day together.
     totals: DayTotals,
+    /// Energy of the day whose origin is certified.
+    certified: Certified,
     /// How many of them rest on estimates.
     estimated_count: usize,
     /// The settled periods of the day, in order.
@@ -37,7 +43,25 @@ pub(crate) struct HouseholdDay {
     balance: String,
 }
 
-/// The settled periods of a day together. Income is what it gets, cost is what it pays.
+/// Energy that was both traded and delivered, and whose origin nobody else can claim.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Certified {
+    /// Delivered to the household by neighbours.
+    received: Vec<CertifiedEnergy>,
+    /// Delivered by the household to neighbours.
+    delivered: Vec<CertifiedEnergy>,
+}
+
+/// Energy of one origin.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CertifiedEnergy {
+    /// What it is made of.
+    origin: EnergyOrigin,
+    /// How much; above 0.
+    energy_wh: i64,
+}
+
+/// The settled periods of a day together.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DayTotals {
     /// Drawn from the grid.
@@ -48,15 +72,9 @@ pub(crate) struct DayTotals {
     bought_wh: i64,
     /// Sold to neighbours.
     sold_wh: i64,
-    /// From neighbours.
-    trade_income: String,
-    /// To neighbours.
-    trade_cost: String,
-    /// From the supplier.
-    supplier_income: String,
-    /// To the supplier.
-    supplier_cost: String,
-    /// Income minus cost; negative if it pays.
+    /// What it gets and pays, line by line; lines of nothing are left out.
+    lines: Vec<SettlementLine>,
+    /// All lines together; negative if it pays.
     net: String,
     /// What that would have been with the supplier alone.
     net_grid_only: String,
@@ -77,10 +95,12 @@ pub(crate) struct PeriodOfDay {
     bought_wh: i64,
     /// Sold to neighbours.
     sold_wh: i64,
-    /// The clearing price per kWh; null if nobody traded.
+    /// The clearing price of its zone per kWh; null if nothing was traded there.
     #[schema(required)]
     price: Option<String>,
-    /// Income minus cost; negative if it pays.
+    /// What it gets and pays, line by line; lines of nothing are left out.
+    lines: Vec<SettlementLine>,
+    /// All lines together; negative if it pays.
     net: String,
     /// Whether the figures rest on an estimate.
     estimated: bool,
@@ -101,32 +121,40 @@ pub(crate) struct PeriodOfDay {
 )]
 pub(crate) async fn day(
     State(site): State<Arc<Site>>,
-    Named(party): Named<String>,
+    Named(path): Named,
     Asked(asked): Asked<OnDate>,
 ) -> Result<Json<HouseholdDay>, Problem> {
-    let (party, member) = household(&site, &party)?;
+    let (party, member) = household(&site, &path)?;
     let day = asked.day(&site)?;
     let settled = site.model.settled_periods(&party, &day).await?;
-    let prices = site.model.prices(day.start.as_millis(), day.end.as_millis()).await?;
+    let (start_ms, end_ms) = (day.start.as_millis(), day.end.as_millis());
+    let prices = site.model.zone_prices(member.zone, start_ms, end_ms).await?;
+    let received = site.model.certified(&party, Side::Buy, &day).await?;
+    let delivered = site.model.certified(&party, Side::Sell, &day).await?;
     let balance = site.model.balance(&party).await?;
-    let period = |settled: &SettledPeriod| PeriodOfDay {
-        period_start_ms: settled.period.start().as_millis(),
-        imported_wh: settled.settlement.metered.imported.wh(),
-        exported_wh: settled.settlement.metered.exported.wh(),
-        bought_wh: settled.settlement.bought.wh(),
-        sold_wh: settled.settlement.sold.wh(),
-        price: prices.get(&settled.period).and_then(|found| found.price).map(price),
-        net: money(settled.net),
-        estimated: is_estimated(&settled.settlement),
+    let period = |settled: &SettledPeriod| {
+        Ok::<_, Overflow>(PeriodOfDay {
+            period_start_ms: settled.period.start().as_millis(),
+            imported_wh: settled.settlement.metered.imported.wh(),
+            exported_wh: settled.settlement.metered.exported.wh(),
+            bought_wh: settled.settlement.bought.wh(),
+            sold_wh: settled.settlement.sold.wh(),
+            price: prices.get(&settled.period).copied().map(price),
+            lines: lines(std::iter::once(&settled.settlement))?,
+            net: money(settled.net),
+            estimated: is_estimated(&settled.settlement),
+        })
     };
+    let state = site.live.tip().state;
     let estimated = settled.iter().filter(|settled| is_estimated(&settled.settlement));
     Ok(Json(HouseholdDay {
         party: party.to_string(),
-        zone_label: zone_label(&site.live.tip().state, member.zone),
+        zone_label: zone_label(state.zones().at(day.start), member.zone),
         date: day.date.to_string(),
         totals: totals(&settled)?,
+        certified: Certified { received: certified(&received), delivered: certified(&delivered) },
         estimated_count: estimated.count(),
-        periods: settled.iter().map(period).collect(),
+        periods: settled.iter().map(period).collect::<Result<_, _>>()?,
         balance: money(balance),
     }))
 }
@@ -134,6 +162,14 @@ pub(crate) async fn day(
 /// Whether a settlement rests on an estimate.
 pub(crate) fn is_estimated(settlement: &PartySettlement) -> bool {
     settlement.metered.quality != Quality::Ok
+}
+
+fn certified(energies: &BTreeMap<Origin, Energy>) -> Vec<CertifiedEnergy> {
+    let one = |(origin, energy): (&Origin, &Energy)| CertifiedEnergy {
+        origin: (*origin).into(),
+        energy_wh: energy.wh(),
+    };
+    energies.iter().map(one).collect()
 }
 
 fn totals(periods: &[SettledPeriod]) -> Result<DayTotals, Overflow> {
@@ -148,10 +184,7 @@ fn totals(periods: &[SettledPeriod]) -> Result<DayTotals, Overflow> {
         exported_wh: energy(|settlement| settlement.metered.exported)?,
         bought_wh: energy(|settlement| settlement.bought)?,
         sold_wh: energy(|settlement| settlement.sold)?,
-        trade_income: money(amount(|period| period.settlement.trade_income)?),
-        trade_cost: money(amount(|period| period.settlement.trade_cost)?),
-        supplier_income: money(amount(|period| period.settlement.supplier_income)?),
-        supplier_cost: money(amount(|period| period.settlement.supplier_cost)?),
+        lines: lines(periods.iter().map(|period| &period.settlement))?,
         net: money(net),
         net_grid_only: money(net_grid_only),
         saved: money(net.minus(net_grid_only)?),

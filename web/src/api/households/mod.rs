@@ -1,6 +1,7 @@
 //! Households: only where the configuration opens them.
 
 pub(crate) mod day;
+mod lines;
 pub(crate) mod orders;
 pub(crate) mod trades;
 
@@ -8,14 +9,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use ledger::state::State as LedgerState;
 use market::order::{Origin, Side};
-use market::zone::ZoneId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::problem::Problem;
 use crate::site::Site;
+use crate::words::zone_label;
 
 /// A household in the list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,18 +87,14 @@ pub(crate) async fn list(State(site): State<Arc<Site>>) -> Result<Json<Vec<House
     }
     let batteries = site.model.battery_owners().await?;
     let state = site.live.tip().state;
+    let zones = state.zones().at(site.now());
     let household =
         |(party, member): (&market::member::PartyId, &market::member::Member)| Household {
             party: party.to_string(),
             zone: member.zone.0,
-            zone_label: zone_label(&state, member.zone),
+            zone_label: zone_label(zones, member.zone),
             sells: member.export_max.is_positive(),
             has_battery_origin: batteries.contains(party),
         };
     Ok(Json(state.members().iter().map(household).collect()))
-}
-
-/// What people call a zone.
-pub(crate) fn zone_label(state: &LedgerState, zone: ZoneId) -> String {
-    state.zones().zone(zone).map(|zone| zone.label.clone()).unwrap_or_default()
 }

@@ -24,11 +24,11 @@ pub(crate) struct AnsweredOrder {
     ordered_wh: i64,
     /// How much was filled.
     filled_wh: i64,
-    /// The clearing price per kWh; null if nobody traded.
+    /// The clearing price of its zone per kWh; null if nothing was traded there.
     #[schema(required)]
     price: Option<String>,
-    /// Why not more: `filled`, `shared_at_margin`, `limit_not_reached`, `no_trade` or
-    /// `own_order_opposite`.
+    /// Why not more: `filled`, `shared_at_margin`, `limit_not_reached`, `no_trade`, `edge_full`,
+    /// `own_order_opposite`, `rationed`, `nobody_left`, `price_setting` or `shared_by_key`.
     reason: &'static str,
     /// The same in one sentence.
     answer: Sentences,
@@ -51,12 +51,13 @@ pub(crate) struct AnsweredOrder {
 )]
 pub(crate) async fn orders(
     State(site): State<Arc<Site>>,
-    Named(party): Named<String>,
+    Named(path): Named,
     Asked(asked): Asked<OnDate>,
 ) -> Result<Json<Vec<AnsweredOrder>>, Problem> {
-    let (party, _) = household(&site, &party)?;
+    let (party, _) = household(&site, &path)?;
     let day = asked.day(&site)?;
     let answers = site.model.answers_to(&party, &day).await?;
+    let state = site.live.tip().state;
     let shown = |(answer, height): (market::answer::Answer, u64)| AnsweredOrder {
         period_start_ms: answer.period.start().as_millis(),
         side: answer.side.into(),
@@ -64,7 +65,7 @@ pub(crate) async fn orders(
         filled_wh: answer.filled.wh(),
         price: answer.price.map(price),
         reason: answer.reason.code(),
-        answer: words::answer(&answer),
+        answer: words::answer(&answer, state.zones().during(answer.period)),
         height,
     };
     Ok(Json(answers.into_iter().map(shown).collect()))

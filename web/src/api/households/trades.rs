@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use ledger::state::State as LedgerState;
+use market::trade::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +15,7 @@ use crate::api::problem::Problem;
 use crate::api::receipts::receipt_path;
 use crate::read_model::query::households::OwnTrade;
 use crate::site::Site;
+use crate::words::zone_label;
 
 /// A trade as the household sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,12 +26,18 @@ pub(crate) struct HouseholdTrade {
     side: OrderSide,
     /// How much.
     energy_wh: i64,
-    /// What it pays or gets per kWh.
-    price: String,
-    /// What it pays or gets in all.
+    /// What the seller gets per kWh.
+    seller_price: String,
+    /// What the buyer pays per kWh.
+    buyer_price: String,
+    /// What the household pays or gets in all.
     amount: String,
-    /// Wheeling charges on the way.
+    /// The wheeling charges on the way, to the grid operator; the buyer pays them.
     charge: String,
+    /// The congestion rent, to the community; the buyer pays it.
+    rent: String,
+    /// What people call the zones on the way: the seller's, the highest, the buyer's, each once.
+    path: Vec<String>,
     /// The neighbour.
     counterparty: String,
     /// What the energy is made of, as the seller declared.
@@ -70,17 +78,26 @@ enum TradeState {
 )]
 pub(crate) async fn trades(
     State(site): State<Arc<Site>>,
-    Named(party): Named<String>,
+    Named(path): Named,
     Asked(asked): Asked<OnDate>,
 ) -> Result<Json<Vec<HouseholdTrade>>, Problem> {
-    let (party, _) = household(&site, &party)?;
+    let (party, _) = household(&site, &path)?;
     let day = asked.day(&site)?;
     let trades = site.model.trades_of(&party, &day).await?;
     let state = site.live.tip().state;
-    Ok(Json(trades.into_iter().map(|trade| shown(trade, &state)).collect()))
+    Ok(Json(trades.iter().map(|trade| shown(trade, &state)).collect()))
 }
 
-fn shown(trade: OwnTrade, ledger: &LedgerState) -> HouseholdTrade {
+/// The zones on the way, without repeating one where the way begins or ends at its highest.
+fn path(trade: &OwnTrade, ledger: &LedgerState) -> Vec<String> {
+    let Path { from, over, to } = trade.path;
+    let mut way = vec![from, over, to];
+    way.dedup();
+    let zones = ledger.zones().during(trade.period);
+    way.into_iter().map(|zone| zone_label(zones, zone)).collect()
+}
+
+fn shown(trade: &OwnTrade, ledger: &LedgerState) -> HouseholdTrade {
     let state = if ledger.time() >= ledger.rules().final_at(trade.period) {
         TradeState::Final
     } else if trade.settled {
@@ -92,9 +109,12 @@ fn shown(trade: OwnTrade, ledger: &LedgerState) -> HouseholdTrade {
         period_start_ms: trade.period.start().as_millis(),
         side: trade.side.into(),
         energy_wh: trade.energy.wh(),
-        price: price(trade.price),
+        seller_price: price(trade.seller_price),
+        buyer_price: price(trade.buyer_price),
         amount: money(trade.amount),
         charge: money(trade.charge),
+        rent: money(trade.rent),
+        path: path(trade, ledger),
         counterparty: trade.counterparty.to_string(),
         origin: trade.origin.map(EnergyOrigin::from),
         state,

@@ -6,7 +6,7 @@ use market::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use crate::read_model::{ReadModel, StoreError, column, count, damaged};
+use crate::read_model::{QueryError, ReadModel, StoreError, column, count, damaged};
 
 /// A block in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +34,18 @@ impl ReadModel {
         height: u64,
         count_max: u64,
     ) -> Result<Vec<BlockLine>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT height, time_ms, hash, round, transactions_count, results_count, \
-             signatures_count FROM blocks WHERE height < $1 ORDER BY height DESC LIMIT $2",
-        )
-        .bind(i64::try_from(height).unwrap_or(i64::MAX))
-        .bind(column(count_max, "a count")?)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(line).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT height, time_ms, hash, round, transactions_count, results_count, \
+                 signatures_count FROM blocks WHERE height < $1 ORDER BY height DESC LIMIT $2",
+            )
+            .bind(i64::try_from(height).unwrap_or(i64::MAX))
+            .bind(column(count_max, "a count")?)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(line).collect()
+        })
+        .await
     }
 
     /// A block with its certificate; `None` if there is none at this height.
@@ -50,16 +53,20 @@ impl ReadModel {
         &self,
         height: u64,
     ) -> Result<Option<CommittedBlock>, StoreError> {
-        let Ok(height) = i64::try_from(height) else { return Ok(None) };
-        let stored: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT committed FROM blocks WHERE height = $1")
-                .bind(height)
-                .fetch_optional(&self.pool)
-                .await?;
-        let decode = |bytes: Vec<u8>| {
-            borsh::from_slice(&bytes).map_err(|_| damaged("committed", format!("block {height}")))
-        };
-        stored.map(decode).transpose()
+        self.asked(async {
+            let Ok(height) = i64::try_from(height) else { return Ok(None) };
+            let stored: Option<Vec<u8>> =
+                sqlx::query_scalar("SELECT committed FROM blocks WHERE height = $1")
+                    .bind(height)
+                    .fetch_optional(&self.pool)
+                    .await?;
+            let decode = |bytes: Vec<u8>| {
+                borsh::from_slice(&bytes)
+                    .map_err(|_| damaged("committed", format!("block {height}")))
+            };
+            stored.map(decode).transpose()
+        })
+        .await
     }
 
     /// A block with its certificate and its results, checked against its results root; `None` if
@@ -69,20 +76,24 @@ impl ReadModel {
         height: u64,
     ) -> Result<Option<(CommittedBlock, Vec<ResultLeaf>)>, StoreError> {
         let Some(committed) = self.committed(height).await? else { return Ok(None) };
-        let stored: Vec<u8> = sqlx::query_scalar("SELECT results FROM blocks WHERE height = $1")
-            .bind(column(height, "a height")?)
-            .fetch_one(&self.pool)
-            .await?;
-        let results: Option<Vec<ResultLeaf>> = borsh::from_slice(&stored).ok();
-        let root = committed.block.header.results_root;
-        match results.filter(|results| results_root(results) == root) {
-            Some(results) => Ok(Some((committed, results))),
-            None => Err(damaged("results", format!("those of block {height}"))),
-        }
+        self.asked(async {
+            let stored: Vec<u8> =
+                sqlx::query_scalar("SELECT results FROM blocks WHERE height = $1")
+                    .bind(column(height, "a height")?)
+                    .fetch_one(&self.pool)
+                    .await?;
+            let results: Option<Vec<ResultLeaf>> = borsh::from_slice(&stored).ok();
+            let root = committed.block.header.results_root;
+            match results.filter(|results| results_root(results) == root) {
+                Some(results) => Ok(Some((committed, results))),
+                None => Err(damaged("results", format!("those of block {height}"))),
+            }
+        })
+        .await
     }
 }
 
-fn line(row: &SqliteRow) -> Result<BlockLine, StoreError> {
+fn line(row: &SqliteRow) -> Result<BlockLine, QueryError> {
     Ok(BlockLine {
         height: count(row, "height")?,
         time: Timestamp::from_millis(row.try_get("time_ms")?),

@@ -1,4 +1,4 @@
-//! One household: its settlements, trades, answers, and its account.
+//! One household: its trades, its answers and its account.
 
 use ledger::posting::Account;
 use market::answer::{Answer, Reason};
@@ -7,9 +7,8 @@ use market::member::PartyId;
 use market::money::Money;
 use market::order::{OrderId, Origin, Side};
 use market::price::Price;
-use market::reading::Quality;
-use market::settlement::{Metered, PartySettlement};
 use market::time::DeliveryPeriod;
+use market::trade::Path;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeSet;
@@ -17,22 +16,9 @@ use std::collections::BTreeSet;
 use crate::local_time::LocalDay;
 use crate::read_model::write::account_word;
 use crate::read_model::{
-    ReadModel, StoreError, count, damaged, energy, gate, money, origin_if_any, parsed, price,
-    price_if_any,
+    QueryError, ReadModel, StoreError, count, damaged, energy, gate, money, origin_if_any, parsed,
+    price, price_if_any, zone,
 };
-
-/// A party's settlement of a delivery period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SettledPeriod {
-    /// Of when.
-    pub(crate) period: DeliveryPeriod,
-    /// The figures.
-    pub(crate) settlement: PartySettlement,
-    /// What the party earned; negative if it paid.
-    pub(crate) net: Money,
-    /// What it would have earned with the supplier alone.
-    pub(crate) net_grid_only: Money,
-}
 
 /// A trade as one of its two parties sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +29,18 @@ pub(crate) struct OwnTrade {
     pub(crate) side: Side,
     /// How much.
     pub(crate) energy: Energy,
-    /// What the party pays or gets per kWh.
-    pub(crate) price: Price,
+    /// What the seller gets per kWh.
+    pub(crate) seller_price: Price,
+    /// What the buyer pays per kWh.
+    pub(crate) buyer_price: Price,
     /// What the party pays or gets in all.
     pub(crate) amount: Money,
-    /// Wheeling charges on the way.
+    /// Wheeling charges on the way; the buyer pays them.
     pub(crate) charge: Money,
+    /// What stays with the community; the buyer pays it.
+    pub(crate) rent: Money,
+    /// The way through the grid.
+    pub(crate) path: Path,
     /// The other party.
     pub(crate) counterparty: PartyId,
     /// What the energy is made of.
@@ -62,56 +54,31 @@ pub(crate) struct OwnTrade {
 }
 
 impl ReadModel {
-    /// A party's settled delivery periods of a local day, in order.
-    pub(crate) async fn settled_periods(
-        &self,
-        party: &PartyId,
-        day: &LocalDay,
-    ) -> Result<Vec<SettledPeriod>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start_ms, imported_wh, exported_wh, quality, sold_wh, bought_wh, \
-             surplus_wh, missing_wh, extra_wh, not_taken_wh, trade_income, trade_cost, \
-             supplier_income, supplier_cost, net, net_grid_only FROM settlements \
-             WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
-             ORDER BY period_start_ms",
-        )
-        .bind(party.to_string())
-        .bind(day.start.as_millis())
-        .bind(day.end.as_millis())
-        .fetch_all(&self.pool)
-        .await?;
-        let read = |row: &SqliteRow| {
-            Ok(SettledPeriod {
-                period: self.period(row)?,
-                settlement: settlement(row)?,
-                net: money(row, "net")?,
-                net_grid_only: money(row, "net_grid_only")?,
-            })
-        };
-        rows.iter().map(read).collect()
-    }
-
     /// A party's trades for delivery on a local day, in order.
     pub(crate) async fn trades_of(
         &self,
         party: &PartyId,
         day: &LocalDay,
     ) -> Result<Vec<OwnTrade>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start_ms, seller, buyer, energy_wh, seller_price, buyer_price, \
-             seller_amount, buyer_amount, charge, origin, height, result_index, \
-             CASE WHEN EXISTS (SELECT 1 FROM settlements s \
-             WHERE s.party = $1 AND s.period_start_ms = trades.period_start_ms) \
-             THEN 1 ELSE 0 END AS settled FROM trades \
-             WHERE (seller = $1 OR buyer = $1) AND period_start_ms >= $2 AND period_start_ms < $3 \
-             ORDER BY period_start_ms, height, result_index",
-        )
-        .bind(party.to_string())
-        .bind(day.start.as_millis())
-        .bind(day.end.as_millis())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| self.own_trade(row, party)).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT period_start_ms, seller, buyer, energy_wh, seller_price, buyer_price, \
+                 seller_amount, buyer_amount, charge, rent, path_from, path_over, path_to, origin, \
+                 height, result_index, \
+                 CASE WHEN EXISTS (SELECT 1 FROM settlements s \
+                 WHERE s.party = $1 AND s.period_start_ms = trades.period_start_ms) \
+                 THEN 1 ELSE 0 END AS settled FROM trades \
+                 WHERE (seller = $1 OR buyer = $1) AND period_start_ms >= $2 AND period_start_ms < $3 \
+                 ORDER BY period_start_ms, height, result_index",
+            )
+            .bind(party.to_string())
+            .bind(day.start.as_millis())
+            .bind(day.end.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| self.own_trade(row, party)).collect()
+        })
+        .await
     }
 
     /// The answers to a party's orders for delivery on a local day, each with its height.
@@ -120,57 +87,73 @@ impl ReadModel {
         party: &PartyId,
         day: &LocalDay,
     ) -> Result<Vec<(Answer, u64)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT period_start_ms, order_id, party, side, gate, ordered_wh, filled_wh, price, \
-             reason, reason_limit, height FROM answers \
-             WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
-             ORDER BY period_start_ms, gate, side",
-        )
-        .bind(party.to_string())
-        .bind(day.start.as_millis())
-        .bind(day.end.as_millis())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| Ok((self.answer(row)?, count(row, "height")?))).collect()
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT period_start_ms, order_id, party, side, gate, ordered_wh, filled_wh, price, \
+                 reason, reason_limit, reason_zone, height FROM answers \
+                 WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
+                 ORDER BY period_start_ms, gate, side",
+            )
+            .bind(party.to_string())
+            .bind(day.start.as_millis())
+            .bind(day.end.as_millis())
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| Ok((self.answer(row)?, count(row, "height")?))).collect()
+        })
+        .await
     }
 
     /// What a party has received minus what it has paid, over all time.
     pub(crate) async fn balance(&self, party: &PartyId) -> Result<Money, StoreError> {
-        let row = sqlx::query(
-            "SELECT \
-             CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE credit = $1), 0) AS BIGINT) \
-             AS credits, \
-             CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE debit = $1), 0) AS BIGINT) \
-             AS debits",
-        )
-        .bind(account_word(&Account::Party(*party)))
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(money(&row, "credits")?.minus(money(&row, "debits")?)?)
+        self.asked(async {
+            let row = sqlx::query(
+                "SELECT \
+                 CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE credit = $1), 0) AS BIGINT) \
+                 AS credits, \
+                 CAST(COALESCE((SELECT SUM(amount) FROM postings WHERE debit = $1), 0) AS BIGINT) \
+                 AS debits",
+            )
+            .bind(account_word(&Account::Party(*party)))
+            .fetch_one(&self.pool)
+            .await?;
+            Ok(money(&row, "credits")?.minus(money(&row, "debits")?)?)
+        })
+        .await
     }
 
     /// Who has ever offered energy from a battery.
     pub(crate) async fn battery_owners(&self) -> Result<BTreeSet<PartyId>, StoreError> {
-        let query = "SELECT DISTINCT party FROM declared_origins WHERE origin = 'battery'";
-        let rows = sqlx::query(query).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| parsed(row, "party")).collect()
+        self.asked(async {
+            let query = "SELECT DISTINCT party FROM declared_origins WHERE origin = 'battery'";
+            let rows = sqlx::query(query).fetch_all(&self.pool).await?;
+            rows.iter().map(|row| parsed(row, "party")).collect()
+        })
+        .await
     }
 
-    fn own_trade(&self, row: &SqliteRow, party: &PartyId) -> Result<OwnTrade, StoreError> {
+    fn own_trade(&self, row: &SqliteRow, party: &PartyId) -> Result<OwnTrade, QueryError> {
         let (seller, buyer): (PartyId, PartyId) = (parsed(row, "seller")?, parsed(row, "buyer")?);
-        let (side, price_column, amount_column, counterparty) = if seller == *party {
-            (Side::Sell, "seller_price", "seller_amount", buyer)
+        let (side, amount_column, counterparty) = if seller == *party {
+            (Side::Sell, "seller_amount", buyer)
         } else {
-            (Side::Buy, "buyer_price", "buyer_amount", seller)
+            (Side::Buy, "buyer_amount", seller)
         };
         let settled: i64 = row.try_get("settled")?;
         Ok(OwnTrade {
             period: self.period(row)?,
             side,
             energy: energy(row, "energy_wh")?,
-            price: price(row, price_column)?,
+            seller_price: price(row, "seller_price")?,
+            buyer_price: price(row, "buyer_price")?,
             amount: money(row, amount_column)?,
             charge: money(row, "charge")?,
+            rent: money(row, "rent")?,
+            path: Path {
+                from: zone(row, "path_from")?,
+                over: zone(row, "path_over")?,
+                to: zone(row, "path_to")?,
+            },
             counterparty,
             origin: origin_if_any(row)?,
             settled: settled != 0,
@@ -179,7 +162,7 @@ impl ReadModel {
         })
     }
 
-    fn answer(&self, row: &SqliteRow) -> Result<Answer, StoreError> {
+    fn answer(&self, row: &SqliteRow) -> Result<Answer, QueryError> {
         Ok(Answer {
             order: parsed::<OrderId>(row, "order_id")?,
             party: parsed(row, "party")?,
@@ -194,36 +177,7 @@ impl ReadModel {
     }
 }
 
-/// The settlement in a row that has all of its columns.
-pub(crate) fn settlement(row: &SqliteRow) -> Result<PartySettlement, StoreError> {
-    let word: String = row.try_get("quality")?;
-    let quality = match word.as_str() {
-        "ok" => Quality::Ok,
-        "estimated" => Quality::Estimated,
-        "missing" => Quality::Missing,
-        _ => return Err(damaged("quality", word)),
-    };
-    let metered = Metered {
-        imported: energy(row, "imported_wh")?,
-        exported: energy(row, "exported_wh")?,
-        quality,
-    };
-    Ok(PartySettlement {
-        sold: energy(row, "sold_wh")?,
-        bought: energy(row, "bought_wh")?,
-        metered,
-        surplus: energy(row, "surplus_wh")?,
-        missing: energy(row, "missing_wh")?,
-        extra: energy(row, "extra_wh")?,
-        not_taken: energy(row, "not_taken_wh")?,
-        trade_income: money(row, "trade_income")?,
-        trade_cost: money(row, "trade_cost")?,
-        supplier_income: money(row, "supplier_income")?,
-        supplier_cost: money(row, "supplier_cost")?,
-    })
-}
-
-fn side(row: &SqliteRow) -> Result<Side, StoreError> {
+fn side(row: &SqliteRow) -> Result<Side, QueryError> {
     let word: String = row.try_get("side")?;
     match word.as_str() {
         "buy" => Ok(Side::Buy),
@@ -232,14 +186,21 @@ fn side(row: &SqliteRow) -> Result<Side, StoreError> {
     }
 }
 
-fn reason(row: &SqliteRow) -> Result<Reason, StoreError> {
+fn reason(row: &SqliteRow) -> Result<Reason, QueryError> {
     let word: String = row.try_get("reason")?;
     match (word.as_str(), price_if_any(row, "reason_limit")?) {
         ("filled", _) => Ok(Reason::Filled),
         ("shared_at_margin", _) => Ok(Reason::SharedAtMargin),
         ("limit_not_reached", Some(limit)) => Ok(Reason::LimitNotReached { limit }),
         ("no_trade", _) => Ok(Reason::NoTrade),
+        ("edge_full", Some(limit)) => {
+            Ok(Reason::EdgeFull { zone: zone(row, "reason_zone")?, limit })
+        }
         ("own_order_opposite", _) => Ok(Reason::OwnOrderOpposite),
+        ("rationed", _) => Ok(Reason::Rationed),
+        ("nobody_left", Some(limit)) => Ok(Reason::NobodyLeft { limit }),
+        ("price_setting", Some(limit)) => Ok(Reason::PriceSetting { limit }),
+        ("shared_by_key", _) => Ok(Reason::SharedByKey),
         _ => Err(damaged("reason", word)),
     }
 }

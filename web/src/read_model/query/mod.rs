@@ -4,3 +4,4 @@ pub(crate) mod blocks;
 pub(crate) mod clearings;
 pub(crate) mod households;
 pub(crate) mod now;
+pub(crate) mod settled;

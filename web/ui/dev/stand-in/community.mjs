@@ -6,7 +6,6 @@ import {
   auction,
   dayOf,
   dayPeriods,
-  feedIn,
   floorPeriod,
   genesisMs,
   heightAt,
@@ -17,9 +16,9 @@ import {
   marketNow,
   micro,
   options,
-  retail,
   speed,
   sum,
+  supplier,
   timeOf,
   validators,
   yen,
@@ -33,9 +32,8 @@ export function communityBody() {
     time_zone: yen ? 'Asia/Tokyo' : 'Europe/Berlin',
     chain_id: 'hidamari-stand-in-7f3a',
     period_minutes: 15,
-    retail: micro(retail),
-    feed_in: micro(feedIn),
     gate_lead_minutes: [15],
+    gate_lag_minutes: null,
     zones,
     members_count: homes.length,
     validators,
@@ -153,11 +151,57 @@ export function pricesBody(query) {
     periods.push({
       period_start_ms: at,
       price: price === null ? null : micro(price),
+      seller_price: price === null ? null : micro(price),
       volume_wh: volume,
       welfare: micro(welfare),
+      ...supplier(),
     });
   }
-  return { retail: micro(retail), feed_in: micro(feedIn), periods };
+  return { ...supplier(), periods };
+}
+
+const tradedIn = (zone, side, result) =>
+  sum(
+    result.trades.filter((trade) => trade[side].zone === zone.id),
+    (trade) => trade.wh,
+  );
+
+function auctionZone(zone, result) {
+  return {
+    zone: zone.id,
+    label: zone.label,
+    price: result.price === null ? null : micro(result.price),
+    bought_wh: tradedIn(zone, 'buyer', result),
+    sold_wh: tradedIn(zone, 'seller', result),
+  };
+}
+
+function auctionEdge(zone, result) {
+  return {
+    zone: zone.id,
+    label: zone.label,
+    parent_label: zones[zone.parent].label,
+    flow_wh: tradedIn(zone, 'seller', result) - tradedIn(zone, 'buyer', result),
+    capacity_up_wh: null,
+    capacity_down_wh: null,
+    full: false,
+    charge_per_kwh: zone.charge_per_kwh,
+    charge: micro(0),
+    rent: micro(0),
+  };
+}
+
+export function tariffBody() {
+  const period_start_ms = floorPeriod(marketNow());
+  const [from_ms] = dayPeriods(dayOf(marketNow()));
+  const start_ms = from_ms ?? period_start_ms;
+  return {
+    period_start_ms,
+    ...supplier(),
+    tax: micro(0),
+    levies: [],
+    today: [{ from_ms: start_ms, to_ms: start_ms + DAY_MS, ...supplier() }],
+  };
 }
 
 export function auctionBody(at) {
@@ -169,10 +213,12 @@ export function auctionBody(at) {
     height: result.height,
     closed_at_ms: at - LEAD_MS,
     price: result.price === null ? null : micro(result.price),
+    seller_price: result.price === null ? null : micro(result.price),
     volume_wh: result.volume,
     welfare: micro(result.welfare),
-    retail: micro(retail),
-    feed_in: micro(feedIn),
+    ...supplier(),
+    zones: zones.map((zone) => auctionZone(zone, result)),
+    edges: zones.filter((zone) => zone.parent !== null).map((zone) => auctionEdge(zone, result)),
     demand: result.bids.map(step),
     supply: result.offers.map(step),
     bids_count: result.bids.length,

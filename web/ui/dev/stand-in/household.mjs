@@ -1,6 +1,19 @@
 // What the stand-in answers about one household.
 import { auction, cost, dayPeriods, homeInPeriod, micro, sum, zones } from './world.mjs';
 
+function linesOf(rows) {
+  const total = (of) => sum(rows, of);
+  const lines = [
+    ['sold', total((row) => row.sold), total((row) => row.tradeIncome)],
+    ['bought', total((row) => row.bought), -total((row) => row.tradeCost)],
+    ['fed_in', total((row) => row.exported - row.sold), total((row) => row.supplierIncome)],
+    ['supplied', total((row) => row.imported - row.bought), -total((row) => row.supplierCost)],
+  ];
+  return lines
+    .filter(([, energy_wh, amount]) => energy_wh || amount)
+    .map(([kind, energy_wh, amount]) => ({ kind, energy_wh, amount: micro(amount) }));
+}
+
 export function householdBody(home, date) {
   const rows = dayPeriods(date).map((at) => homeInPeriod(home, at));
   const total = (name) => sum(rows, (row) => row[name]);
@@ -13,13 +26,14 @@ export function householdBody(home, date) {
       exported_wh: total('exported'),
       bought_wh: total('bought'),
       sold_wh: total('sold'),
-      trade_income: micro(total('tradeIncome')),
-      trade_cost: micro(total('tradeCost')),
-      supplier_income: micro(total('supplierIncome')),
-      supplier_cost: micro(total('supplierCost')),
+      lines: linesOf(rows),
       net: micro(total('net')),
       net_grid_only: micro(total('gridOnly')),
       saved: micro(total('net') - total('gridOnly')),
+    },
+    certified: {
+      received: [{ origin: 'solar', energy_wh: total('bought') }].filter((one) => one.energy_wh),
+      delivered: [{ origin: 'solar', energy_wh: total('sold') }].filter((one) => one.energy_wh),
     },
     estimated_count: rows.filter((row) => row.estimated).length,
     periods: rows.map((row) => ({
@@ -29,11 +43,18 @@ export function householdBody(home, date) {
       bought_wh: row.bought,
       sold_wh: row.sold,
       price: row.price === null ? null : micro(row.price),
+      lines: linesOf([row]),
       net: micro(row.net),
       estimated: row.estimated,
     })),
     balance: micro(total('net') + 12_345_678),
   };
+}
+
+function pathOf({ seller, buyer }) {
+  const inside = seller.zone === buyer.zone;
+  const way = inside ? [seller.zone] : [seller.zone, 0, buyer.zone];
+  return way.map((id) => zones[id].label);
 }
 
 export function tradesBody(home, date) {
@@ -47,9 +68,12 @@ export function tradesBody(home, date) {
           period_start_ms: at,
           side: trade.buyer === home ? 'buy' : 'sell',
           energy_wh: trade.wh,
-          price: micro(auction(at).price),
+          seller_price: micro(auction(at).price),
+          buyer_price: micro(auction(at).price),
           amount: micro(cost(trade.wh, auction(at).price)),
           charge: '0.000000',
+          rent: '0.000000',
+          path: pathOf(trade),
           counterparty: (trade.buyer === home ? trade.seller : trade.buyer).party,
           origin: trade.seller.battery ? 'battery' : 'solar',
           state: 'settled',

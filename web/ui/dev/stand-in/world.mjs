@@ -32,6 +32,13 @@ export const genesisMs = options.empty
 
 export const sha = (text) => createHash('sha256').update(text).digest('hex');
 const noise = (text) => parseInt(sha(text).slice(0, 8), 16) / 0xffffffff;
+/** What every answer that names the supplier says of it. */
+export const supplier = () => ({
+  retail: micro(retail),
+  feed_in: micro(feedIn),
+  all_in: micro(retail),
+  avoidable: micro(retail),
+});
 export const micro = (value) => {
   const digits = String(Math.abs(value)).padStart(7, '0');
   return `${value < 0 ? '-' : ''}${digits.slice(0, -6)}.${digits.slice(-6)}`;
@@ -45,10 +52,13 @@ export const timeOf = (height) => genesisMs + height * MINUTE_MS;
 
 export const zones = [
   { id: 0, label: yen ? '陽だまり町' : 'Sonnenhang', parent: null },
-  { id: 1, label: 'feeder 1', parent: 0 },
-  { id: 2, label: 'feeder 2', parent: 0 },
-  { id: 3, label: 'feeder 3', parent: 0 },
-];
+  ...[1, 2, 3].map((id) => ({ id, label: `feeder ${id}`, parent: 0 })),
+].map((zone) => ({
+  ...zone,
+  charge_per_kwh: zone.id ? '0.000000' : null,
+  capacity_up_wh: null,
+  capacity_down_wh: null,
+}));
 export const homes = Array.from({ length: 12 }, (_, index) => ({
   party: sha(`party ${index}`).slice(0, 32),
   zone: 1 + (index % 3),

@@ -94,7 +94,8 @@ impl Stage {
         let mut driver = Driver::new(&config, toy.clone(), allowed, &channels, publish).unwrap();
         driver.opening = None;
         let shutdown = CancellationToken::new();
-        let driver = tokio::spawn(driver.run(channels, shutdown.clone()));
+        let asked = shutdown.clone();
+        let driver = tokio::spawn(async move { driver.run(channels, &asked).await.1 });
         Self { questions, published, events, status, driver, shutdown }
     }
 

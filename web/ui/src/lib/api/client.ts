@@ -9,10 +9,12 @@ type Get<P extends keyof paths> = paths[P] extends {
 
 export type Community = Get<'/api/v1/community'>;
 export type Now = Get<'/api/v1/now'>;
+export type Tariff = Get<'/api/v1/tariff'>;
 export type Prices = Get<'/api/v1/prices'>;
 export type Auction = Get<'/api/v1/auctions/latest'>;
 export type HouseholdEntry = Get<'/api/v1/households'>[number];
 export type Household = Get<'/api/v1/households/{party}'>;
+export type SettlementLine = Household['totals']['lines'][number];
 export type Trade = Get<'/api/v1/households/{party}/trades'>[number];
 export type OrderAnswer = Get<'/api/v1/households/{party}/orders'>[number];
 export type BlockSummary = Get<'/api/v1/blocks'>[number];

@@ -31,6 +31,36 @@ export function priceRuns(periods: readonly Period[], period_ms: number): StepPo
   return runs;
 }
 
+/** The supplier's prices, drawn between two ends. */
+export interface TariffSpan {
+  from: number;
+  to: number;
+  /** What a neighbour's energy saves, per kWh. */
+  avoidable: string;
+  feed_in: string;
+}
+
+interface TariffPeriod {
+  period_start_ms: number;
+  avoidable: string;
+  feed_in: string;
+}
+
+/** The stretches of time in which the supplier's prices stay the same, without gaps between. */
+export function tariffSpans(periods: readonly TariffPeriod[], period_ms: number): TariffSpan[] {
+  const spans: TariffSpan[] = [];
+  for (const { period_start_ms, avoidable, feed_in } of periods) {
+    const last = spans.at(-1);
+    if (last) last.to = period_start_ms;
+    if (last?.avoidable !== avoidable || last.feed_in !== feed_in) {
+      spans.push({ from: period_start_ms, to: period_start_ms, avoidable, feed_in });
+    }
+  }
+  const [last, end] = [spans.at(-1), periods.at(-1)];
+  if (last && end) last.to = end.period_start_ms + period_ms;
+  return spans;
+}
+
 /** One step of a merit order. */
 export interface Step {
   limit: string;
@@ -145,9 +175,14 @@ export function hoursPerTick(span_ms: number, width: number): number {
   return [1, 2, 3, 6].find(fits) ?? 12;
 }
 
-/** The y domain of a price chart: both tariffs and every price inside, with air above. */
-export function priceDomain(retail: string, feedIn: string, prices: number[]): [number, number] {
-  const values = [Number(retail), Number(feedIn), ...prices].filter(Number.isFinite);
+/** The y domain of a price chart: the supplier's and every other price inside, with air above. */
+export function priceDomain(
+  tariffs: readonly { avoidable: string; feed_in: string }[],
+  prices: number[],
+): [number, number] {
+  const supplier = tariffs.flatMap(({ avoidable, feed_in }) => [avoidable, feed_in]).map(Number);
+  const values = [...supplier, ...prices].filter(Number.isFinite);
+  if (values.length === 0) return [0, 1];
   const [low, high] = [Math.min(0, ...values), Math.max(...values)];
   return [low, high > low ? high + (high - low) * 0.14 : low + 1];
 }
