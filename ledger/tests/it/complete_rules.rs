@@ -110,6 +110,8 @@ fn charges_go_to_the_grid_operator_and_the_rent_of_a_full_line_to_the_community(
     assert_eq!(amount(Cause::Levies), [4_000, 1_000]);
     assert_eq!(amount(Cause::Tax), [6_800, 1_700]);
     assert_eq!(chain.net_of(Account::GridOperator), 10_000);
+    assert_eq!(chain.net_of(Account::CongestionRent), 90_000);
+    assert_eq!(chain.net_of(Account::Rounding), 0);
     let certificates = settled.results.certificates.clone();
     let certified: Vec<_> =
         certificates.iter().map(|one| (one.producer, one.energy.wh())).collect();

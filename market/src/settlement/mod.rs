@@ -176,9 +176,10 @@ pub struct CommunitySettlement {
     pub trade_wheeling: Money,
     /// The grid operator's wheeling charges of pooled imbalances.
     pub pool_wheeling: Money,
-    /// The community's congestion rent.
+    /// The congestion rent, which the community keeps on an account of its own.
     pub congestion_rent: Money,
-    /// What rounding leaves in the pool, to the community; negative if the community adds it.
+    /// What rounding leaves in the pool, on a second account of the community; negative if that
+    /// account adds it.
     pub rounding: Money,
     /// What the supplier gets for energy, less what it pays.
     pub supplier: Money,

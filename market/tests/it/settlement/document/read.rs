@@ -180,7 +180,8 @@ impl Example {
             Holder::Party(party) => self.name(party).to_owned(),
             Holder::Supplier => "supplier".into(),
             Holder::GridOperator => "grid operator".into(),
-            Holder::Community => "community".into(),
+            Holder::CongestionRent => "congestion rent".into(),
+            Holder::Rounding => "rounding".into(),
         }
     }
 }
