@@ -1,5 +1,5 @@
-//! Clearing ends, whatever stands in the book and whatever the grid; and what it decides keeps every
-//! law of its mechanism.
+//! Clearing ends, whatever stands in the book and whatever the grid; and what it decides keeps
+//! every law of its mechanism.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -349,7 +349,8 @@ pub(crate) fn account_words(account: &Account) -> String {
         Account::Party(party) => format!("party {party}"),
         Account::Supplier => "the supplier".to_owned(),
         Account::GridOperator => "the grid operator".to_owned(),
-        Account::Community => "the community".to_owned(),
+        Account::CongestionRent => "the community's congestion rents".to_owned(),
+        Account::Rounding => "the community's rounding".to_owned(),
         Account::Bank => "the bank".to_owned(),
     }
 }

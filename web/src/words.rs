@@ -119,16 +119,17 @@ fn of_community(settled: &CommunitySettled, zone: &LocalZone) -> Sentences {
     let (at, sums) = (start(settled.period, zone), settled.settlement);
     let pooled = settled.pools.iter().fold(0_i64, |sum, pool| sum.saturating_add(pool.energy.wh()));
     let pooled = Energy::from_wh(pooled);
-    let CommunitySettlement { trade_wheeling, pool_wheeling, congestion_rent, .. } = sums;
+    let CommunitySettlement { trade_wheeling, pool_wheeling, congestion_rent, rounding, .. } = sums;
     let (supplier, levies, tax) = (sums.supplier, sums.levies, sums.tax);
     Sentences {
         en: format!(
             "At {at} neighbours covered {pooled} of each other's imbalances. Wheeling: \
              {trade_wheeling} for trades, {pool_wheeling} for pooled energy; congestion rent: \
-             {congestion_rent}; supplier: {supplier}; levies: {levies}; tax: {tax}."
+             {congestion_rent}; rounding: {rounding}; supplier: {supplier}; levies: {levies}; \
+             tax: {tax}."
         ),
         ja: format!(
-            "{at}:ご近所どうしで{pooled}の過不足を補いました。託送料:取引{trade_wheeling}、融通{pool_wheeling}。混雑料:{congestion_rent}。小売:{supplier}。賦課金:{levies}。税:{tax}。"
+            "{at}:ご近所どうしで{pooled}の過不足を補いました。託送料:取引{trade_wheeling}、融通{pool_wheeling}。混雑料:{congestion_rent}。端数:{rounding}。小売:{supplier}。賦課金:{levies}。税:{tax}。"
         ),
     }
 }
@@ -190,7 +191,10 @@ fn account(account: &Account) -> Sentences {
         }
         Account::Supplier => ("the supplier", "小売電気事業者"),
         Account::GridOperator => ("the grid operator", "配電事業者"),
-        Account::Community => ("the community", "コミュニティ"),
+        Account::CongestionRent => {
+            ("the community's account of congestion rents", "コミュニティの混雑料口座")
+        }
+        Account::Rounding => ("the community's pool", "コミュニティの融通口座"),
     };
     Sentences { en: en.to_owned(), ja: ja.to_owned() }
 }

@@ -62,8 +62,13 @@ impl Draft {
         if let Some(gate) = gate.filter(|_| unknown && over) {
             self.state.closed_ex_post.insert(period, gate);
         }
-        let recorded = RecordedReading { metered, sequence: reading.sequence };
+        let closes_at = self.state.rules().gates.ex_post_closes_at(period);
         let readings = self.state.readings.get_or_insert_with(period, BTreeMap::new);
+        let at_gate = match closes_at {
+            Some(closes_at) if self.time < closes_at => Some(metered),
+            _ => readings.get(&party).and_then(|known| known.at_gate),
+        };
+        let recorded = RecordedReading { metered, sequence: reading.sequence, at_gate };
         readings.insert(party, recorded);
         self.reopened.insert(period);
         Ok(())

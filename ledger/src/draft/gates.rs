@@ -43,7 +43,7 @@ impl Draft {
 
     /// Clears what the meters counted and earlier gates have not traded, for every period whose gate
     /// after delivery the block's time has reached: at most [`SETTLED_PERIODS_MAX`] of them. What
-    /// the block itself carries comes too late for it.
+    /// the block itself carries comes too late for it, and for the gates that wait for a later block.
     pub(super) fn close_gates_after_delivery(&mut self) -> Result<(), DraftError> {
         let salt = self.state.tip.digest();
         let charter = self.state.charter.clone();
@@ -54,7 +54,8 @@ impl Draft {
         let due: Vec<_> = self.state.delivered().filter(due).take(SETTLED_PERIODS_MAX).collect();
         for period in due {
             let readings = self.state.readings.get(&period).into_iter().flatten();
-            let readings = readings.map(|(party, reading)| (*party, reading.metered)).collect();
+            let in_time = readings.filter_map(|(party, reading)| Some((*party, reading.at_gate?)));
+            let readings = in_time.collect();
             let residuals = residuals(&readings, self.state.trades(period))?;
             let curves = self.state.curves.get(&CURVES).cloned().unwrap_or_default();
             let corridor = Corridor::from(&charter.rules().rates(period));

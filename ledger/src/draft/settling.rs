@@ -42,6 +42,7 @@ impl Draft {
             period,
             parties: &self.state.deliveries(period),
             trades,
+            mechanism: charter.rules().mechanism.during(period),
             rates: charter.rules().rates(period),
             zones: charter.zones().during(period),
             prices: &prices,

@@ -151,7 +151,9 @@ proptest! {
             prop_assert_eq!(chain.net(n), statements, "household {}", n);
             parties += statements;
         }
-        prop_assert_eq!(parties + chain.net_of(Account::Supplier), 0);
+        let community = [Account::CongestionRent, Account::Rounding].map(|one| chain.net_of(one));
+        let others = [Account::Supplier, Account::GridOperator].map(|one| chain.net_of(one));
+        prop_assert_eq!(parties + community.iter().chain(&others).sum::<i64>(), 0);
         for (account, balance) in chain.state.accounts().iter() {
             prop_assert_eq!(balance.net().unwrap().micros(), nets.get(account).copied().unwrap_or_default());
         }

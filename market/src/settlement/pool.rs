@@ -102,24 +102,36 @@ struct Open {
     at: u32,
     /// Wh; above zero.
     energy: i64,
-    /// Up to the zone in hand, in micro-units per kWh.
-    charges: i64,
+    /// Up to the zone in hand, in micro-units per kWh, less what all of its side have in common.
+    charges: i128,
+}
+
+/// Everything of one sign that is open under a zone.
+#[derive(Debug, Clone, Default)]
+struct Side {
+    open: Vec<Open>,
+    /// What all have in common: so an edge is climbed by all at once.
+    climbed: i128,
 }
 
 /// Everything that is open under a zone.
 #[derive(Debug, Clone, Default)]
 struct Sides {
-    long: Vec<Open>,
-    short: Vec<Open>,
+    long: Side,
+    short: Side,
 }
 
-/// Cancels opposite imbalances and tells each party's part as it happens.
+/// Cancels opposite imbalances and tells each party's part as it happens; nothing under a mechanism
+/// that does not pool.
 pub(super) fn cancel(
     facts: &Facts<'_>,
     grid: &Grid,
     positions: &Positions,
     mut tell: impl FnMut(Share) -> Result<(), Overflow>,
 ) -> Result<Vec<Pool>, Overflow> {
+    if !facts.mechanism.pools() {
+        return Ok(Vec::new());
+    }
     let prices = prices(grid, facts.prices);
     let mut open = open(grid, positions)?;
     let mut pools = Vec::new();
@@ -127,7 +139,9 @@ pub(super) fn cancel(
         let mut here = std::mem::take(&mut open[node]);
         for child in grid.children(node) {
             let charge = grid.way(child).map_or(0, |way| way.charge);
-            here.join(std::mem::take(&mut open[child]), charge);
+            let below = std::mem::take(&mut open[child]);
+            here.long.join(below.long, charge);
+            here.short.join(below.short, charge);
         }
         let mut zone = Zone {
             node,
@@ -168,7 +182,7 @@ fn open(grid: &Grid, positions: &Positions) -> Result<PerZone<Sides>, Overflow> 
         let imbalances = [(&mut sides.long, party.long()?), (&mut sides.short, party.short()?)];
         for (side, energy) in imbalances {
             if energy.is_positive() {
-                side.push(Open { at, energy: energy.wh(), charges: 0 });
+                side.open.push(Open { at, energy: energy.wh(), charges: 0 });
             }
         }
     }
@@ -180,16 +194,48 @@ fn salt(zone: ZoneId, period: DeliveryPeriod) -> Digest {
     Digest::of(&[b"hidamari/pool/1", &zone.0.to_be_bytes(), &start])
 }
 
-impl Sides {
-    /// Takes in what a zone below leaves, one edge further from home.
-    fn join(&mut self, below: Self, charge: i64) {
-        for (side, mut below) in [(&mut self.long, below.long), (&mut self.short, below.short)] {
-            for open in &mut below {
-                open.charges = open.charges.saturating_add(charge);
-            }
-            side.append(&mut below);
+impl Side {
+    /// Takes in what a zone below leaves, one edge further from home; the longer list stays where
+    /// it is.
+    fn join(&mut self, mut below: Self, charge: i64) {
+        below.climbed = below.climbed.saturating_add(i128::from(charge));
+        if self.open.len() < below.open.len() {
+            std::mem::swap(self, &mut below);
         }
+        let more = below.climbed.saturating_sub(self.climbed);
+        for open in &mut below.open {
+            open.charges = open.charges.saturating_add(more);
+        }
+        self.open.append(&mut below.open);
     }
+
+    fn charges(&self, open: &Open) -> i128 {
+        open.charges.saturating_add(self.climbed)
+    }
+
+    /// The lowest and the highest charges; `None` if nothing is open.
+    fn reach(&self) -> Option<(i128, i128)> {
+        let charges = || self.open.iter().map(|open| self.charges(open));
+        Some((charges().min()?, charges().max()?))
+    }
+
+    /// How many are within these charges, once they are sorted from near to far.
+    fn within(&self, charges: i128) -> usize {
+        self.open.partition_point(|open| self.charges(open) <= charges)
+    }
+
+    /// The energy of the first ones.
+    fn total(&self, count: usize) -> Result<i64, Overflow> {
+        let energies = self.open.iter().take(count).map(|open| open.energy);
+        energies.into_iter().try_fold(0_i64, i64::checked_add).ok_or(Overflow::of("a pool"))
+    }
+}
+
+/// Who takes part on one side: so many, and the highest of their charges.
+#[derive(Debug, Clone, Copy)]
+struct Near {
+    count: usize,
+    most: i128,
 }
 
 /// A zone in which imbalances meet.
@@ -207,115 +253,110 @@ impl<Tell: FnMut(Share) -> Result<(), Overflow>> Zone<'_, Tell> {
     /// Cancels what fits at one price; returns energy and price, or `None` if nothing is left that
     /// fits.
     fn pool(&mut self, open: &mut Sides) -> Result<Option<(i64, i64)>, Overflow> {
-        let Some((long_most, short_most)) = self.farthest(open) else { return Ok(None) };
-        let total = |side: &[Open], most: i64| {
-            let near = side.iter().filter(|open| open.charges <= most);
-            let sum = near.map(|open| open.energy).try_fold(0_i64, i64::checked_add);
-            sum.ok_or(Overflow::of("a pool"))
-        };
-        let (long, short) = (total(&open.long, long_most)?, total(&open.short, short_most)?);
-        let energy = long.min(short);
-        let price = self.price_between(
-            self.feed_in.saturating_add(long_most),
-            self.retail.saturating_sub(short_most),
-        );
-        self.share(Imbalance::Long, &mut open.long, long_most, (long, energy), price)?;
-        self.share(Imbalance::Short, &mut open.short, short_most, (short, energy), price)?;
+        let Some((long, short)) = self.near(open) else { return Ok(None) };
+        let totals = (open.long.total(long.count)?, open.short.total(short.count)?);
+        let energy = totals.0.min(totals.1);
+        let price = self.price_for(long.most, short.most).ok_or(Overflow::of("a pool's price"))?;
+        for (imbalance, side, near, total) in [
+            (Imbalance::Long, &mut open.long, long, totals.0),
+            (Imbalance::Short, &mut open.short, short, totals.1),
+        ] {
+            let parts = if total == energy {
+                side.open.iter().take(near.count).map(|open| open.energy).collect()
+            } else {
+                self.ration(side, near.count, energy)?
+            };
+            self.share(imbalance, side, &parts, price)?;
+        }
         Ok(Some((energy, price)))
     }
 
-    /// The highest charges with which a long, and a short, party takes part; `None` if not even the
-    /// nearest can.
-    fn farthest(&self, open: &Sides) -> Option<(i64, i64)> {
-        let long = Reach::of(&open.long)?;
-        let short = Reach::of(&open.short)?;
-        let room = i128::from(self.retail).checked_sub(i128::from(self.feed_in))?;
-        let fits = |long: i64, short: i64| {
-            i128::from(long).checked_add(i128::from(short)).is_some_and(|sum| sum <= room)
-        };
-        if fits(long.most, short.most) {
-            return Some((long.most, short.most));
+    /// Who takes part, long and short, in front of their lists; `None` if not even the nearest can.
+    fn near(&self, open: &mut Sides) -> Option<(Near, Near)> {
+        let Sides { long, short } = open;
+        if long.open.is_empty() || short.open.is_empty() {
+            return None;
         }
-        let mut found = fits(long.least, short.least).then_some((long.least, short.least))?;
-        let mut charges: Vec<i64> =
-            open.long.iter().chain(&open.short).map(|open| open.charges).collect();
-        charges.sort_unstable();
-        charges.dedup();
-        for within in charges {
-            let next = (reached(&open.long, within, long), reached(&open.short, within, short));
-            if !fits(next.0, next.1) {
-                break;
+        let ((long_least, long_most), (short_least, short_most)) = (long.reach()?, short.reach()?);
+        let near = |count, most| Near { count, most };
+        if self.fits(long_most, short_most) {
+            return Some((near(long.open.len(), long_most), near(short.open.len(), short_most)));
+        }
+        if !self.fits(long_least, short_least) {
+            return None;
+        }
+        for side in [&mut *long, &mut *short] {
+            side.open.sort_by_key(|open| open.charges);
+        }
+        let mut found = (
+            near(long.within(long_least), long_least),
+            near(short.within(short_least), short_least),
+        );
+        loop {
+            // The next circle is that of the nearest who stands outside.
+            let next = |side: &Side, near: Near| Some(side.charges(side.open.get(near.count)?));
+            let circle = next(long, found.0).into_iter().chain(next(short, found.1)).min()?;
+            let wider = |side: &Side, near: Near| match side.within(circle) {
+                count if count > near.count => Near { count, most: circle },
+                _ => near,
+            };
+            let wider = (wider(long, found.0), wider(short, found.1));
+            if !self.fits(wider.0.most, wider.1.most) {
+                return Some(found);
             }
-            found = next;
+            found = wider;
         }
-        Some(found)
     }
 
-    /// The zone's price brought into the corridor; without one, the middle of the corridor.
-    fn price_between(&self, lowest: i64, highest: i64) -> i64 {
-        let middle = || {
-            let span = highest.saturating_sub(lowest);
-            lowest.saturating_add(span.div_euclid(2))
+    /// Whether these charges leave a price between feed-in and retail.
+    fn fits(&self, long: i128, short: i128) -> bool {
+        let room = i128::from(self.retail).saturating_sub(i128::from(self.feed_in));
+        long.saturating_add(short) <= room
+    }
+
+    /// The zone's price brought into the corridor that these charges leave; without one, the middle
+    /// of the corridor.
+    fn price_for(&self, long: i128, short: i128) -> Option<i64> {
+        let lowest = i128::from(self.feed_in).checked_add(long)?;
+        let highest = i128::from(self.retail).checked_sub(short)?;
+        let middle = || Some(lowest.checked_add(highest)?.div_euclid(2));
+        let price = match self.price {
+            Some(price) => i128::from(price),
+            None => middle()?,
         };
-        self.price.unwrap_or_else(middle).clamp(lowest, highest.max(lowest))
+        i64::try_from(price.max(lowest).min(highest)).ok()
     }
 
-    /// Gives those of a side who take part their parts of `energy`, pro rata of their `total`.
+    /// Gives the first ones of a side their parts.
     fn share(
         &mut self,
         imbalance: Imbalance,
-        side: &mut Vec<Open>,
-        most: i64,
-        (total, energy): (i64, i64),
+        side: &mut Side,
+        parts: &[i64],
         price: i64,
     ) -> Result<(), Overflow> {
-        let parts = if total == energy { None } else { Some(self.ration(side, most, energy)?) };
-        let mut parts = parts.map(Vec::into_iter);
-        for open in side.iter_mut().filter(|open| open.charges <= most) {
-            let part = match &mut parts {
-                Some(parts) => parts.next().unwrap_or_default(),
-                None => open.energy,
-            };
-            let Open { at, charges, .. } = *open;
+        let failed = Overflow::of("wheeling charges");
+        for (open, part) in side.open.iter_mut().zip(parts.iter().copied()) {
             open.energy = open.energy.saturating_sub(part);
             if part > 0 {
-                let node = self.node;
+                let charges = open.charges.saturating_add(side.climbed);
+                let charges = i64::try_from(charges).map_err(|_| failed)?;
+                let (at, node) = (open.at, self.node);
                 (self.tell)(Share { at, node, imbalance, energy: part, price, charges })?;
             }
         }
-        side.retain(|open| open.energy > 0);
+        side.open.retain(|open| open.energy > 0);
         Ok(())
     }
 
-    fn ration(&self, side: &[Open], most: i64, energy: i64) -> Result<Vec<i64>, Overflow> {
-        let near = side.iter().filter(|open| open.charges <= most);
+    fn ration(&self, side: &Side, count: usize, energy: i64) -> Result<Vec<i64>, Overflow> {
         let claim = |open: &Open| Claim { who: open.at, energy: open.energy };
-        let claims: Vec<_> = near.map(claim).collect();
+        let claims: Vec<_> = side.open.iter().take(count).map(claim).collect();
         ration(&claims, energy, &self.salt, |at| {
             let at = usize::try_from(*at).unwrap_or(usize::MAX);
             self.positions.parties.get(at).map(|(party, _)| lot(*party)).unwrap_or_default()
         })
     }
-}
-
-/// The lowest and the highest charges on one side.
-#[derive(Debug, Clone, Copy)]
-struct Reach {
-    least: i64,
-    most: i64,
-}
-
-impl Reach {
-    fn of(side: &[Open]) -> Option<Self> {
-        let charges = || side.iter().map(|open| open.charges);
-        Some(Self { least: charges().min()?, most: charges().max()? })
-    }
-}
-
-/// The highest charges of a side that are not above `within`, or its lowest.
-fn reached(side: &[Open], within: i64, reach: Reach) -> i64 {
-    let near = side.iter().map(|open| open.charges).filter(|charges| *charges <= within);
-    near.max().unwrap_or(reach.least)
 }
 
 /// The name under which a party draws its lot.

@@ -19,9 +19,11 @@ pub enum Holder {
     Supplier,
     /// The grid operator, who gets the wheeling charges.
     GridOperator,
-    /// The community, which gets the congestion rent and stands between those who are short and
-    /// those who are long: what rounding leaves in the pool stays with it.
-    Community,
+    /// The community's account of congestion rents. The surplus of a trade reduction is its too.
+    CongestionRent,
+    /// The community's account between those who are short and those who are long: what rounding
+    /// leaves in the pool stays on it, or is taken from it.
+    Rounding,
     /// The bank: money that was really paid, outside of the ledger.
     Bank,
 }
@@ -78,7 +80,7 @@ pub fn of_trade(trade: &Trade) -> impl Iterator<Item = Transfer> {
     let parts = [
         (Holder::Party(trade.seller), Cause::Trade, trade.seller_amount),
         (Holder::GridOperator, Cause::TradeWheeling, trade.charge),
-        (Holder::Community, Cause::CongestionRent, trade.rent),
+        (Holder::CongestionRent, Cause::CongestionRent, trade.rent),
     ];
     let transfers = parts.map(|(payee, cause, amount)| Transfer { payer, payee, cause, amount });
     transfers.into_iter().filter(|transfer| !transfer.amount.is_zero())
@@ -147,15 +149,15 @@ fn push(
 /// The money of a party's imbalances, always the same lines in the same order; nothing on each if
 /// the party is not settled.
 fn lines(party: PartyId, settled: Option<&PartySettlement>) -> [Transfer; 7] {
-    use Holder::{Community, GridOperator, Supplier};
+    use Holder::{GridOperator, Rounding, Supplier};
     let party = Holder::Party(party);
     let line = |payer, payee, cause, part: fn(&PartySettlement) -> Money| {
         let amount = settled.map(part).unwrap_or_default();
         Transfer { payer, payee, cause, amount }
     };
     [
-        line(party, Community, Cause::PoolShort, |s| s.pool_cost),
-        line(Community, party, Cause::PoolLong, |s| s.pool_income),
+        line(party, Rounding, Cause::PoolShort, |s| s.pool_cost),
+        line(Rounding, party, Cause::PoolLong, |s| s.pool_income),
         line(party, GridOperator, Cause::PoolWheeling, |s| s.pool_wheeling),
         line(party, Supplier, Cause::Supplied, |s| s.supplier_cost),
         line(Supplier, party, Cause::FedIn, |s| s.supplier_income),

@@ -246,8 +246,8 @@ fn the_sentences_of_one_zone() {
     assert_eq!(
         said(1),
         [
-            "0.020 kWh of 0.060 kWh traded at 0.150000, exactly your limit: there was not enough for \
-             all at this price, so it was shared out pro rata.",
+            "0.020 kWh of 0.060 kWh traded at 0.150000, exactly your limit: there was not enough \
+             for all at this price, so it was shared out pro rata.",
             "0.060 kWhのうち0.020 kWhが指値どおりの0.150000で約定しました。この価格では全員分に足りないため、按分されました。",
         ]
     );

@@ -1,5 +1,5 @@
-//! A5. The same messages in any order, repeated, leave the same book and the same clearing; so do the
-//! same bare orders in any order, and any number of threads.
+//! A5. The same messages in any order, repeated, leave the same book and the same clearing; so do
+//! the same bare orders in any order, and any number of threads.
 
 use market::book::{PeriodBook, sealed_from_orders};
 use market::order::{Order, Origin, Side};

@@ -1,4 +1,4 @@
-//! The law checks of grids fail on every clearing whose flows, prices or charges were tampered with.
+//! The law checks of grids fail on every clearing whose flows, prices or charges were changed.
 
 use market::answer::Reason;
 use market::clearing::laws::BrokenLaw;

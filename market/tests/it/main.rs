@@ -1,5 +1,5 @@
 //! The rules of the exchange, one file per law, on random histories and against independent naive
-//! computations. `bare` and `oracle` share nothing with the code they judge but the types.
+//! computations. `bare`, `tree`, `oracle` and `lp` share nothing with the code they judge but the types.
 
 mod bare;
 mod community;

@@ -138,7 +138,8 @@ proptest! {
             let full = |capacity: Option<market::energy::Energy>, flow: i64| {
                 capacity.is_some_and(|most| flow == most.wh())
             };
-            let (full_up, full_down) = (full(edge.capacity_up, flow), full(edge.capacity_down, -flow));
+            let full_up = full(edge.capacity_up, flow);
+            let full_down = full(edge.capacity_down, -flow);
             if flow > 0 {
                 prop_assert!(above - below >= charge, "{:?} sells at a loss", zone);
             } else if flow < 0 {

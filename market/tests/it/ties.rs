@@ -49,7 +49,8 @@ proptest! {
         let mut margins: BTreeMap<_, Vec<(i64, i64)>> = BTreeMap::new();
         for (n, order) in market.orders.iter().enumerate() {
             let Some(price) = zone_price(&result, order.zone.0) else { continue };
-            let better = |limit| if order.side == Side::Buy { limit > price } else { limit < price };
+            let better =
+                |limit| if order.side == Side::Buy { limit > price } else { limit < price };
             let sum = |of: &dyn Fn(i64) -> bool| -> i64 {
                 order.steps.iter().filter(|(limit, _)| of(*limit)).map(|(_, wh)| *wh).sum()
             };
@@ -129,8 +130,8 @@ fn offers_are_rationed_by_the_same_rule_as_bids() {
     assert_eq!([1, 2, 3].map(|n| filled(&result, n)), [2, 3, 5]);
 }
 
-/// Fifty zones whose exact shares end in a small fraction and fifty small orders whose end in a large
-/// one: the small orders take all odd watt-hours, so the zone's orders together get five more than
+/// Fifty zones whose exact shares end in a small fraction and fifty small orders whose end in a
+/// large one: the small orders take all odd watt-hours, so the zone's orders together get five more than
 /// their part, and yet each is within one watt-hour of its own.
 #[test]
 fn a_zone_with_many_zones_below_may_get_more_in_all_than_its_part() {

@@ -84,8 +84,8 @@ fn prices_are_rounded_down_to_the_tick_but_never_out_of_their_range() {
     assert_eq!(zone_price(&result, 1), Some(10_017));
 }
 
-/// Among equal offers and bids at the margin offers sell, in whichever zones: the seller below zone 1
-/// before the buyer below zone 2 stands back.
+/// Among equal offers and bids at the margin offers sell, in whichever zones: the seller in zone 1
+/// before the buyer in zone 2 stands back.
 #[test]
 fn at_one_price_offers_sell_before_bids_stand_back_across_zones() {
     let market = Market::new(

@@ -32,7 +32,7 @@ pub use error::StoreError;
 
 /// The version of the projection. Raise it when the rows of a block change: a read model that an
 /// earlier version filled is then made anew from its blocks.
-const PROJECTION: i64 = 2;
+const PROJECTION: i64 = 3;
 
 /// How many connections read and write at once; SQLite has one writer at a time anyway.
 const CONNECTIONS_MAX: u32 = 4;

@@ -311,6 +311,7 @@ pub(crate) fn account_word(account: &Account) -> String {
         Account::Party(party) => party.to_string(),
         Account::Supplier => "supplier".to_owned(),
         Account::GridOperator => "grid_operator".to_owned(),
-        Account::Community => "community".to_owned(),
+        Account::CongestionRent => "congestion_rent".to_owned(),
+        Account::Rounding => "rounding".to_owned(),
     }
 }

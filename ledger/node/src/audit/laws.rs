@@ -255,6 +255,7 @@ impl<'a> Ledger<'a> {
             }
         }
         audit.saved = saved;
+        self.others_have_what_is_settled();
         // Settled statements + all other accounts = 0: these are the mirror of the parties'.
         let others = self.nets.iter().filter(|(account, _)| !matches!(account, Account::Party(_)));
         let others: i128 = others.map(|(_, net)| net).sum();
@@ -281,6 +282,32 @@ impl<'a> Ledger<'a> {
         if kept != self.nets || kept.values().sum::<i128>() != 0 {
             let words = "the balances do not follow from the postings".to_owned();
             self.breaks("debits_equal_credits", words);
+        }
+    }
+
+    /// The supplier, the grid operator and the community's accounts have what the statements say
+    /// of them, each by itself.
+    fn others_have_what_is_settled(&mut self) {
+        let mut owed: BTreeMap<Account, i128> = BTreeMap::new();
+        for s in self.settled.values() {
+            for (account, parts) in [
+                (Account::Supplier, [s.supplier_cost, s.levies, s.tax].as_slice()),
+                (Account::GridOperator, &[s.trade_wheeling, s.pool_wheeling]),
+                (Account::CongestionRent, &[s.congestion_rent]),
+                (Account::Rounding, &[s.pool_cost]),
+            ] {
+                let sum: i128 = parts.iter().map(|part| i128::from(part.micros())).sum();
+                *owed.entry(account).or_default() += sum;
+            }
+            *owed.entry(Account::Supplier).or_default() -= i128::from(s.supplier_income.micros());
+            *owed.entry(Account::Rounding).or_default() -= i128::from(s.pool_income.micros());
+        }
+        for (account, owed) in owed {
+            let net = self.nets.get(&account).copied().unwrap_or_default();
+            if net != owed {
+                let words = format!("{account:?} has {net}, by the statements {owed}");
+                self.breaks("statements_sum_to_zero", words);
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Settlements drawn by hand.
 
+use market::clearing::MechanismKind;
+use market::clearing::sharing::{Shares, SharingKey, SharingRule};
 use market::energy::Energy;
 use market::member::PartyId;
 use market::money::Money;
@@ -152,18 +154,15 @@ fn the_price_gives_way_to_the_charges_of_those_who_come_from_afar() {
 #[test]
 fn who_would_pay_more_for_the_way_than_the_corridor_is_wide_stays_with_the_supplier() {
     let world = |charge| World {
-        zones: tree(&[(0, charge), (0, charge)]),
+        zones: tree(&[(0, charge), (0, 120_000)]),
         homes: vec![ZoneId(1), ZoneId(2)],
         ..street(&[(100, 0), (0, 100)])
     };
-    assert_eq!(
-        incomes(&world(120_000)),
-        [-32_000, 8_000],
-        "nothing left of the corridor but its edge"
-    );
+    // Together 0.24, as wide as the corridor: nothing is left of it but one price.
     assert_eq!(world(120_000).settled().pools, [pool(0, 100, 200_000)]);
-    assert_eq!(incomes(&world(120_001)), [-32_000, 8_000]);
+    assert_eq!(incomes(&world(120_000)), [-32_000, 8_000]);
     assert_eq!(world(120_001).settled().pools, []);
+    assert_eq!(incomes(&world(120_001)), [-32_000, 8_000]);
 }
 
 /// Long at the root and, for 0.10, at feeder 1; short at feeder 2 for 0.18, in a corridor of 0.24.
@@ -249,6 +248,28 @@ fn the_window_in_which_the_period_starts_sets_the_prices() {
     assert_eq!(retail(&tariff), 3_000);
     assert_eq!(retail(&tariff.with_offset(60).unwrap()), 2_000);
     assert_eq!(retail(&tariff.with_offset(540).unwrap()), 1_000, "Monday in Japan");
+}
+
+/// Household 0 has a share of 40 per cent and draws all that household 1 feeds in.
+#[test]
+fn what_a_sharing_key_leaves_to_nobody_is_the_suppliers() {
+    let shares = Shares::new([(party(0), 400_000)].into()).unwrap();
+    let rule = SharingRule { price: price(200_000), key: SharingKey::Static(shares) };
+    let shared = World {
+        trades: vec![trade(1, 0, 400, 200_000)],
+        prices: prices(&[(0, 200_000)]),
+        mechanism: MechanismKind::Sharing(rule),
+        ..street(&[(1_000, 0), (0, 1_000)])
+    };
+    assert_eq!(shared.settled().pools, []);
+    assert_eq!(shared.facts(market::settlement::pool_shares).unwrap(), []);
+    let (consumer, producer) = (of(&shared, 0), of(&shared, 1));
+    assert_eq!((consumer.pooled_short.wh(), consumer.supplied.wh()), (0, 600));
+    assert_eq!((producer.pooled_long.wh(), producer.fed_in.wh()), (0, 600));
+    assert_eq!(incomes(&shared), [-80_000 - 192_000, 80_000 + 48_000]);
+    let auctioned = World { mechanism: MechanismKind::ZonalAuction, ..shared };
+    assert_eq!(auctioned.settled().pools, [pool(0, 600, 200_000)]);
+    assert_eq!(incomes(&auctioned), [-200_000, 200_000]);
 }
 
 #[test]

@@ -91,3 +91,31 @@ fn a_zone_that_the_grid_does_not_have_is_named() {
     let (party, zone) = (party(1), ZoneId(9));
     assert_eq!(world.facts(settle), Err(SettlementError::UnknownZone { party, zone }));
 }
+
+/// As deep, and as wide, as a test has time for: nothing is left over that could cancel.
+#[test]
+fn thousands_of_zones_in_a_chain_or_a_star_are_settled() {
+    const COUNT: usize = 4_000;
+    let readings: Vec<_> =
+        (0..COUNT).map(|n| if n < COUNT / 2 { (0, 10) } else { (7, 0) }).collect();
+    let homes: Vec<_> = (0..COUNT).map(|n| ZoneId(u16::try_from(n).unwrap())).collect();
+    // What is pooled, and who is left long, who short.
+    let settled = |edges: Vec<(usize, i64)>, retail| {
+        let quiet = World::quiet(&readings, retail, 0);
+        let settled = World { zones: tree(&edges), homes: homes.clone(), ..quiet }.settled();
+        let of = |n: &usize| settled.parties[&party(*n)];
+        let pooled: i64 = settled.pools.iter().map(|pool| pool.energy.wh()).sum();
+        let long: Vec<_> = (0..COUNT).filter(|n| of(n).fed_in.is_positive()).collect();
+        (pooled, long, (0..COUNT).filter(|n| of(n).supplied.is_positive()).collect::<Vec<_>>())
+    };
+    let all = 7 * i64::try_from(COUNT / 2).unwrap();
+    let chain = |charge| (1..COUNT).map(|n| (n - 1, charge)).collect();
+    let star = || (1..COUNT).map(|n| (0, i64::try_from(n).unwrap())).collect();
+    assert_eq!(settled(chain(0), 100).0, all);
+    let (pooled, long, short) = settled(chain(1), 100);
+    assert!(pooled > 0 && short[0] - long[long.len() - 1] > 100, "{long:?} {short:?}");
+    // Every charge is another one, and the farthest do not reach each other.
+    let (pooled, long, short) = settled(star(), 3_000);
+    assert!(0 < pooled && pooled < all && long[0] + short[0] > 3_000, "{long:?} {short:?}");
+    assert_eq!(settled(star(), 8_000).0, all);
+}

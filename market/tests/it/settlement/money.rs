@@ -1,4 +1,4 @@
-//! S5: statements + community + grid operator + supplier = 0, to the micro-unit; every amount has a
+//! S5: statements + the community's accounts + grid operator + supplier = 0, to the micro-unit; every amount has a
 //! payer, a payee and a cause, and what rounding leaves is a line of its own.
 
 use std::collections::BTreeMap;
@@ -53,7 +53,8 @@ proptest! {
         let sum = |lines: &[Money]| lines.iter().map(|line| line.micros()).sum::<i64>();
         prop_assert_eq!(of(Holder::Supplier), sum(&[c.supplier, c.levies, c.tax]));
         prop_assert_eq!(of(Holder::GridOperator), sum(&[c.trade_wheeling, c.pool_wheeling]));
-        prop_assert_eq!(of(Holder::Community), sum(&[c.congestion_rent, c.rounding]));
+        prop_assert_eq!(of(Holder::CongestionRent), c.congestion_rent.micros());
+        prop_assert_eq!(of(Holder::Rounding), c.rounding.micros());
         let known = |holder: &Holder| match holder {
             Holder::Party(party) => settlement.parties.contains_key(party),
             _ => true,
@@ -74,10 +75,10 @@ proptest! {
                     party(payer) && payee == Holder::GridOperator && amount > Money::ZERO
                 }
                 Cause::CongestionRent => {
-                    party(payer) && payee == Holder::Community && amount > Money::ZERO
+                    party(payer) && payee == Holder::CongestionRent && amount > Money::ZERO
                 }
-                Cause::PoolShort => party(payer) && payee == Holder::Community,
-                Cause::PoolLong => payer == Holder::Community && party(payee),
+                Cause::PoolShort => party(payer) && payee == Holder::Rounding,
+                Cause::PoolLong => payer == Holder::Rounding && party(payee),
                 Cause::Supplied | Cause::Levies | Cause::Tax => {
                     party(payer) && payee == Holder::Supplier
                 }

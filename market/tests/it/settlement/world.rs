@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) homes: Vec<ZoneId>,
     pub(crate) readings: Vec<Reading>,
     pub(crate) trades: Vec<Trade>,
+    pub(crate) mechanism: MechanismKind,
     pub(crate) prices: ZonePrices,
     pub(crate) tariff: Tariff,
 }
@@ -56,6 +57,7 @@ impl World {
             homes: vec![ZoneId(0); readings.len()],
             readings: readings.iter().map(|reading| Some(*reading)).collect(),
             trades: Vec::new(),
+            mechanism: MechanismKind::ZonalAuction,
             prices: ZonePrices::default(),
             tariff: Tariff::flat(price(retail), price(feed_in)).expect("a corridor"),
         }
@@ -79,6 +81,7 @@ impl World {
             period: self.period,
             parties: &self.parties(),
             trades: &self.trades,
+            mechanism: &self.mechanism,
             rates: self.rates(),
             zones: &self.zones,
             prices: &self.prices,
@@ -276,6 +279,7 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
                 homes: homes.clone(),
                 readings,
                 trades: trades.clone(),
+                mechanism: MechanismKind::ZonalAuction,
                 prices: prices.clone(),
                 tariff: tariff.clone(),
             })

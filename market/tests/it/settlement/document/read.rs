@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::hash::Digest;
@@ -111,6 +112,7 @@ impl Example {
             homes: self.homes.clone(),
             readings: stretch.readings.clone(),
             trades: stretch.deals.iter().map(|row| self.trade(row, period)).collect(),
+            mechanism: MechanismKind::ZonalAuction,
             prices: stretch.prices.clone(),
             tariff: self.tariff.clone(),
         }
@@ -180,7 +182,8 @@ impl Example {
             Holder::Party(party) => self.name(party).to_owned(),
             Holder::Supplier => "supplier".into(),
             Holder::GridOperator => "grid operator".into(),
-            Holder::Community => "community".into(),
+            Holder::CongestionRent => "congestion rent".into(),
+            Holder::Rounding => "rounding".into(),
         }
     }
 }

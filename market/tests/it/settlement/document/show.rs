@@ -61,8 +61,8 @@ fn money_lines(s: &PartySettlement) -> [i64; 7] {
 const OTHERS: [&str; 7] = [
     "grid operator: trades",
     "grid operator: pool",
-    "community: rent",
-    "community: rounding",
+    "congestion rent",
+    "rounding",
     "supplier",
     "levies",
     "tax",
