@@ -80,6 +80,18 @@ impl Balance {
     pub fn net(&self) -> Result<Money, Overflow> {
         self.credits_posted.minus(self.debits_posted)
     }
+
+    /// Takes a posting into the balance of `account`, on the sides on which it stands.
+    pub(crate) fn enter(&mut self, account: &Account, posting: &Posting) -> Result<(), Overflow> {
+        let Posting { stage, debit, credit, amount, .. } = *posting;
+        if debit == *account {
+            move_stage(stage, &mut self.debits_pending, &mut self.debits_posted, amount)?;
+        }
+        if credit == *account {
+            move_stage(stage, &mut self.credits_pending, &mut self.credits_posted, amount)?;
+        }
+        Ok(())
+    }
 }
 
 /// The kind of the leaves for accounts.

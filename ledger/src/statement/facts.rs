@@ -15,6 +15,7 @@ use market::zone::{ZoneId, ZoneTree};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use crate::posting::Posting;
 use crate::results::{ClearingSummary, PoolPart, Settled};
 use crate::statement::StatementError;
 use crate::statement::replay::Terms;
@@ -27,6 +28,8 @@ pub(super) type Orders = BTreeMap<OrderId, Order>;
 pub(super) struct PeriodFacts {
     pub(super) reading: Option<Metered>,
     pub(super) trades: Vec<Trade>,
+    /// What the trades announced and no settlement has posted.
+    pub(super) pending: Vec<Posting>,
     pub(super) pools: Vec<Pool>,
     pub(super) clearings: BTreeMap<GateIndex, ClearingSummary>,
     pub(super) settled: Option<PartySettlement>,

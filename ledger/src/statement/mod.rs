@@ -46,7 +46,9 @@ pub struct Statement {
     pub closing: Money,
     /// One entry per delivery period that something was posted or settled for, by period.
     pub lines: Vec<PeriodLine>,
-    /// The sums of all lines.
+    /// Money that was really paid or received, as operators recorded it.
+    pub payouts: Vec<Posting>,
+    /// The sums of all lines and payouts.
     pub totals: Totals,
     /// Delivery periods between the first and the last settled one without a settlement.
     pub unsettled: Vec<DeliveryPeriod>,
@@ -128,13 +130,16 @@ pub enum StatementError {
         /// What it is.
         found: String,
     },
+    /// An operator recorded a payout, and no posting shows it.
+    #[error("a payout that an operator recorded was not posted")]
+    PayoutMissing,
     /// Opening and postings do not come to what was proved at the end: something is missing.
     #[error(
         "{side} of the account: opening and postings come to {expected}, proved are {found}; a \
          posting is missing or stands here too much"
     )]
     Balance {
-        /// `debits` or `credits`.
+        /// Which sum of the account's balance.
         side: &'static str,
         /// Opening and postings.
         expected: Money,
@@ -147,10 +152,14 @@ pub enum StatementError {
 }
 
 impl Totals {
-    pub(super) fn of(party: &PartyId, lines: &[PeriodLine]) -> Result<Self, Overflow> {
+    pub(super) fn of(
+        party: &PartyId,
+        lines: &[PeriodLine],
+        payouts: &[Posting],
+    ) -> Result<Self, Overflow> {
         let mut totals = Self::default();
         let account = Account::Party(*party);
-        for PeriodLine { settlement, estimated, postings, .. } in lines {
+        for PeriodLine { settlement, estimated, .. } in lines {
             for (sum, part) in [
                 (&mut totals.imported, settlement.metered.imported),
                 (&mut totals.exported, settlement.metered.exported),
@@ -160,11 +169,12 @@ impl Totals {
                 *sum = sum.plus(part)?;
             }
             totals.estimated_count = totals.estimated_count.saturating_add(u64::from(*estimated));
-            for Posting { debit, amount, cause, .. } in postings {
-                let amount = if *debit == account { amount.negated()? } else { *amount };
-                let sum = totals.by_cause.entry(*cause).or_default();
-                *sum = sum.plus(amount)?;
-            }
+        }
+        let postings = lines.iter().flat_map(|line| &line.postings).chain(payouts);
+        for Posting { debit, amount, cause, .. } in postings {
+            let amount = if *debit == account { amount.negated()? } else { *amount };
+            let sum = totals.by_cause.entry(*cause).or_default();
+            *sum = sum.plus(amount)?;
         }
         Ok(totals)
     }

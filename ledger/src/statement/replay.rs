@@ -11,7 +11,8 @@ use market::signed::{Envelope, Signable};
 use market::time::DeliveryPeriod;
 use std::collections::BTreeMap;
 
-use crate::posting::{Account, Posting};
+use crate::acts::{Matter, Measure, Verdict};
+use crate::posting::{Account, Cause, Posting, Stage};
 use crate::receipt::account_words;
 use crate::results::{ResultLeaf, Settled};
 use crate::state_proof::ChartedRules;
@@ -31,43 +32,74 @@ pub(super) struct Terms {
     pub(super) opening_height: u64,
 }
 
+/// What a party's part of the chain comes to.
+pub(super) struct Replayed {
+    /// What was settled within the statement, by period.
+    pub(super) lines: Vec<PeriodLine>,
+    /// What was really paid within the statement.
+    pub(super) payouts: Vec<Posting>,
+    /// What was announced within the statement, to be posted when its period is settled.
+    pub(super) pended: Vec<Posting>,
+}
+
 /// Goes through proven blocks and computes every line again.
-pub(super) fn replay(
-    terms: &Terms,
-    blocks: &[BlockProof],
-) -> Result<Vec<PeriodLine>, StatementError> {
-    let mut replay =
-        Replay { terms, orders: Orders::new(), periods: BTreeMap::new(), lines: BTreeMap::new() };
+pub(super) fn replay(terms: &Terms, blocks: &[BlockProof]) -> Result<Replayed, StatementError> {
+    let mut replay = Replay {
+        terms,
+        keys: terms.keys.clone(),
+        orders: Orders::new(),
+        periods: BTreeMap::new(),
+        lines: BTreeMap::new(),
+        payouts: Vec::new(),
+        pended: Vec::new(),
+        decided: Vec::new(),
+    };
     for block in blocks {
         replay.block(block)?;
     }
-    Ok(replay.lines.into_values().collect())
+    let Replay { lines, payouts, pended, .. } = replay;
+    Ok(Replayed { lines: lines.into_values().collect(), payouts, pended })
 }
 
 struct Replay<'a> {
     terms: &'a Terms,
+    /// The keys that the party may have signed with so far.
+    keys: Vec<PublicKey>,
     orders: Orders,
     periods: BTreeMap<DeliveryPeriod, PeriodFacts>,
     lines: BTreeMap<DeliveryPeriod, PeriodLine>,
+    payouts: Vec<Posting>,
+    pended: Vec<Posting>,
+    /// The readings that decisions of the block at hand put in place of the party's own.
+    decided: Vec<Metered>,
 }
 
-/// What one block does in one period.
+/// What one block does in one period, in the order in which a block posts it.
 #[derive(Default)]
 struct Moves {
-    expected: Vec<Transfer>,
+    /// Announced by the trades of a gate that closed.
+    pending: Vec<Transfer>,
+    /// Whether the first settlement posts what has been announced.
+    completes: bool,
+    /// Posted at once by a settlement.
+    settled: Vec<Transfer>,
     found: Vec<Posting>,
 }
 
 impl Replay<'_> {
     fn block(&mut self, block: &BlockProof) -> Result<(), StatementError> {
         let height = block.header.height;
+        self.decided.clear();
+        let mut paid = Vec::new();
         for one in &block.transactions.leaves {
             if !one.leaf.concerns(&self.terms.party) {
                 return Err(foreign(height));
             }
-            self.hear(height, &one.leaf)?;
+            paid.extend(self.hear(height, &one.leaf)?);
         }
         let leaves = || block.results.leaves.iter().map(|one| &one.leaf);
+        let own = Account::Party(self.terms.party);
+        let is_own = |transfer: &Transfer| transfer.payer == own || transfer.payee == own;
         for leaf in leaves() {
             match leaf {
                 // The pools of a block hold for its settlements, which stand before them.
@@ -81,6 +113,7 @@ impl Replay<'_> {
         }
         let counts = height > self.terms.opening_height;
         let mut moves: BTreeMap<DeliveryPeriod, Moves> = BTreeMap::new();
+        let mut paid_found = Vec::new();
         for leaf in leaves() {
             let period = leaf.period();
             match leaf {
@@ -90,6 +123,8 @@ impl Replay<'_> {
                 ResultLeaf::Trade(trade) => {
                     let facts = self.periods.entry(period).or_default();
                     facts.take_trade(self.terms, &self.orders, trade)?;
+                    let pending = &mut moves.entry(period).or_default().pending;
+                    pending.extend(of_trade(trade).filter(is_own));
                 }
                 ResultLeaf::Answer(answer) => {
                     self.periods
@@ -98,8 +133,14 @@ impl Replay<'_> {
                         .check_answer(&self.terms.party, answer)?;
                 }
                 ResultLeaf::Settled(settled) => {
-                    let transfers = self.settle(settled, counts)?;
-                    moves.entry(period).or_default().expected.extend(transfers);
+                    let (first, mut transfers) = self.settle(settled, counts)?;
+                    transfers.retain(is_own);
+                    let moves = moves.entry(period).or_default();
+                    moves.completes |= first;
+                    moves.settled.extend(transfers);
+                }
+                ResultLeaf::Posting(posting) if posting.cause == Cause::Payout => {
+                    paid_found.push(*posting);
                 }
                 ResultLeaf::Posting(posting) => {
                     moves.entry(period).or_default().found.push(*posting);
@@ -107,10 +148,41 @@ impl Replay<'_> {
                 ResultLeaf::CommunitySettled(_) | ResultLeaf::Certificate(_) => {}
             }
         }
-        for (period, Moves { expected, found }) in moves {
-            check_postings(period, &expected, &found)?;
-            if counts && let Some(line) = self.lines.get_mut(&period) {
-                line.postings.extend(found);
+        check_payouts(&paid, &paid_found)?;
+        if counts {
+            self.payouts.extend(paid_found);
+        }
+        for (period, moves) in moves {
+            self.check_moves(period, moves, counts)?;
+        }
+        Ok(())
+    }
+
+    /// The postings of a block for one period: what its trades announce, what its first settlement
+    /// posts of everything announced, and what settlements post at once.
+    fn check_moves(
+        &mut self,
+        period: DeliveryPeriod,
+        moves: Moves,
+        counts: bool,
+    ) -> Result<(), StatementError> {
+        let Moves { pending, completes, settled, found } = moves;
+        let (announced, posted): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|posting| posting.stage == Stage::Pending);
+        let pending = pending.into_iter().map(|transfer| (Stage::Pending, transfer));
+        check_postings(period, &pending.collect::<Vec<_>>(), &announced)?;
+        let facts = self.periods.entry(period).or_default();
+        facts.pending.extend(&announced);
+        let mut expected = Vec::new();
+        if completes {
+            expected.extend(std::mem::take(&mut facts.pending).iter().map(completed));
+        }
+        expected.extend(settled.into_iter().map(|transfer| (Stage::Direct, transfer)));
+        check_postings(period, &expected, &posted)?;
+        if counts {
+            self.pended.extend(announced);
+            if let Some(line) = self.lines.get_mut(&period) {
+                line.postings.extend(posted);
             }
         }
         Ok(())
@@ -120,8 +192,13 @@ impl Replay<'_> {
         self.periods.entry(period).or_default()
     }
 
-    /// Takes in what the party said, if it signed it.
-    fn hear(&mut self, height: u64, transaction: &Transaction) -> Result<(), StatementError> {
+    /// Takes in what the party said, if it signed it, and what operators did about it, whose
+    /// signatures the validators of the block have judged. Returns what was really paid.
+    fn hear(
+        &mut self,
+        height: u64,
+        transaction: &Transaction,
+    ) -> Result<Option<Transfer>, StatementError> {
         match transaction {
             Transaction::Order(envelope) => {
                 self.check_signed(height, envelope)?;
@@ -136,8 +213,37 @@ impl Replay<'_> {
                 self.facts(reading.period).reading = Some(Metered { imported, exported, quality });
             }
             Transaction::Curve(envelope) => self.check_signed(height, envelope)?,
+            Transaction::PartyAct(envelope) => {
+                self.check_signed(height, envelope)?;
+                if let Matter::ReplaceKey { key, .. } = &envelope.unverified().matter {
+                    self.keys.push(*key);
+                }
+            }
+            Transaction::OperatorAct(envelope) => {
+                return Ok(self.obey(&envelope.unverified().measure));
+            }
+            Transaction::Join(_) => {}
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// What an operator's act changes for the party.
+    fn obey(&mut self, measure: &Measure) -> Option<Transfer> {
+        match measure {
+            Measure::Decide { verdict: Verdict::Corrected { readings }, .. } => {
+                let own = readings.iter().find(|one| one.party == self.terms.party)?;
+                let (imported, exported) = (own.imported, own.exported);
+                self.decided.push(Metered { imported, exported, quality: Quality::Ok });
+                None
+            }
+            Measure::RecordPayout { amount, .. } => Some(Transfer {
+                payer: Account::Party(self.terms.party),
+                payee: Account::Bank,
+                cause: Cause::Payout,
+                amount: *amount,
+            }),
+            _ => None,
+        }
     }
 
     fn check_signed<T: Signable + Clone>(
@@ -146,37 +252,40 @@ impl Replay<'_> {
         envelope: &Envelope<T>,
     ) -> Result<(), StatementError> {
         let holds = |key: &PublicKey| envelope.clone().verify(&self.terms.chain, key).is_ok();
-        if self.terms.keys.iter().any(holds) {
+        if self.keys.iter().any(holds) {
             return Ok(());
         }
         let problem = format!("the party has not signed {}", envelope.id(&self.terms.chain));
         Err(StatementError::Block { height, problem })
     }
 
-    /// Computes a settlement again, and the money that moves because of it: all of it at first,
-    /// then exact differences.
-    fn settle(&mut self, settled: &Settled, counts: bool) -> Result<Vec<Transfer>, StatementError> {
+    /// Computes a settlement again, and the money of imbalances that moves because of it: all of it
+    /// at first, then exact differences. Says whether it is the first.
+    fn settle(
+        &mut self,
+        settled: &Settled,
+        counts: bool,
+    ) -> Result<(bool, Vec<Transfer>), StatementError> {
         let (terms, period) = (self.terms, settled.period);
         let facts = self.periods.entry(period).or_default();
+        // A decision names the dispute, not the period; both are settled in the same block.
+        let metered = settled.settlement.metered;
+        if self.decided.contains(&metered) {
+            facts.reading = Some(metered);
+        }
         let now = facts.settle(terms, settled)?;
         let before = facts.settled.replace(now);
-        let mut transfers = Vec::new();
-        if before.is_none() {
-            transfers.extend(facts.trades.iter().flat_map(of_trade));
-        }
         let one = |settlement: PartySettlement| Settlement {
             period,
             parties: BTreeMap::from([(terms.party, settlement)]),
             pools: Vec::new(),
             community: CommunitySettlement::default(),
         };
-        match difference(&one(now), before.map(one).as_ref()) {
-            Ok(differences) => transfers.extend(differences),
+        let transfers = match difference(&one(now), before.map(one).as_ref()) {
+            Ok(differences) => differences,
             Err(SettlementError::Overflow(overflow)) => return Err(overflow.into()),
             Err(error) => return Err(differs(period, "trades", "those settled before", error)),
-        }
-        let own = Account::Party(terms.party);
-        transfers.retain(|transfer| transfer.payer == own || transfer.payee == own);
+        };
         if counts {
             let line = self.lines.entry(period).or_insert_with(|| PeriodLine {
                 period,
@@ -188,7 +297,7 @@ impl Replay<'_> {
             line.settlement = now;
             line.estimated = now.metered.quality == Quality::Missing;
         }
-        Ok(transfers)
+        Ok((before.is_none(), transfers))
     }
 }
 
@@ -197,25 +306,45 @@ fn foreign(height: u64) -> StatementError {
     StatementError::Block { height, problem }
 }
 
+/// What posts an announced posting.
+fn completed(pending: &Posting) -> (Stage, Transfer) {
+    let Posting { number, debit, credit, amount, cause, .. } = *pending;
+    (Stage::Posts(number), Transfer { payer: debit, payee: credit, cause, amount })
+}
+
+/// The payouts of a block are those that operators recorded in it, in the same order. They stand
+/// under the delivery period in which they were recorded.
+fn check_payouts(expected: &[Transfer], found: &[Posting]) -> Result<(), StatementError> {
+    for (at, posting) in found.iter().enumerate() {
+        let transfer = expected.get(at).map(|transfer| (Stage::Direct, *transfer));
+        let transfer: Vec<_> = transfer.into_iter().collect();
+        check_postings(posting.period, &transfer, std::slice::from_ref(posting))?;
+    }
+    match expected.get(found.len()) {
+        None => Ok(()),
+        Some(_) => Err(StatementError::PayoutMissing),
+    }
+}
+
 /// The postings of a block for one period are what was expected, in the same order.
 fn check_postings(
     period: DeliveryPeriod,
-    expected: &[Transfer],
+    expected: &[(Stage, Transfer)],
     found: &[Posting],
 ) -> Result<(), StatementError> {
     let mut found_next = found.iter();
-    for transfer in expected {
+    for (stage, transfer) in expected {
         let Transfer { mut payer, mut payee, cause, mut amount } = *transfer;
         if amount.is_negative() {
             (payer, payee, amount) = (payee, payer, amount.negated()?);
         }
         let line = || format!("posting for {cause:?}");
-        let expected = words(&payer, &payee, &amount);
+        let expected = words(*stage, &payer, &payee, &amount);
         let Some(posting) = found_next.next() else {
             return Err(differs(period, line(), expected, "nothing"));
         };
         let Posting { debit, credit, amount: posted, .. } = posting;
-        let found = words(debit, credit, posted);
+        let found = words(posting.stage, debit, credit, posted);
         if posting.cause != cause || found != expected {
             return Err(differs(
                 period,
@@ -227,13 +356,23 @@ fn check_postings(
     }
     match found_next.next() {
         None => Ok(()),
-        Some(Posting { debit, credit, amount, cause, .. }) => {
+        Some(Posting { stage, debit, credit, amount, cause, .. }) => {
             let line = format!("posting for {cause:?}");
-            Err(differs(period, line, "nothing", words(debit, credit, amount)))
+            Err(differs(period, line, "nothing", words(*stage, debit, credit, amount)))
         }
     }
 }
 
-fn words(debit: &Account, credit: &Account, amount: &impl std::fmt::Display) -> String {
-    format!("{} pays {amount} to {}", account_words(debit), account_words(credit))
+fn words(
+    stage: Stage,
+    debit: &Account,
+    credit: &Account,
+    amount: &impl std::fmt::Display,
+) -> String {
+    let pays = match stage {
+        Stage::Pending => "is to pay".to_owned(),
+        Stage::Posts(number) => format!("pays, as announced in posting {number},"),
+        Stage::Direct => "pays".to_owned(),
+    };
+    format!("{} {pays} {amount} to {}", account_words(debit), account_words(credit))
 }

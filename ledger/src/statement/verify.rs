@@ -7,7 +7,7 @@ use crate::genesis::Genesis;
 use crate::handover::Succession;
 use crate::posting::{Account, Balance};
 use crate::state_proof::ChartedRules;
-use crate::statement::replay::{Terms, replay};
+use crate::statement::replay::{Replayed, Terms, replay};
 use crate::statement::{Anchor, BlockProof, Statement, StatementBundle, StatementError, Totals};
 
 impl StatementBundle {
@@ -50,17 +50,19 @@ impl StatementBundle {
             rules,
             opening_height,
         };
-        let lines = replay(&terms, &self.blocks)?;
-        self.check_balance(&opening_balance, &closing, &lines)?;
+        let replayed = replay(&terms, &self.blocks)?;
+        self.check_balance(&opening_balance, &closing, &replayed)?;
+        let Replayed { lines, payouts, .. } = replayed;
         Ok(Statement {
             party: self.party,
             opening_height,
             closing_height,
             opening: opening_balance.net()?,
             closing: closing.net()?,
-            totals: Totals::of(&self.party, &lines)?,
+            totals: Totals::of(&self.party, &lines, &payouts)?,
             unsettled: unsettled(&lines),
             lines,
+            payouts,
         })
     }
 
@@ -92,21 +94,19 @@ impl StatementBundle {
         &self,
         opening: &Balance,
         closing: &Balance,
-        lines: &[super::PeriodLine],
+        replayed: &Replayed,
     ) -> Result<(), StatementError> {
         let account = self.account();
         let mut expected = *opening;
-        for posting in lines.iter().flat_map(|line| &line.postings) {
-            if posting.debit == account {
-                expected.debits = expected.debits.plus(posting.amount)?;
-            }
-            if posting.credit == account {
-                expected.credits = expected.credits.plus(posting.amount)?;
-            }
+        let postings = replayed.lines.iter().flat_map(|line| &line.postings);
+        for posting in postings.chain(&replayed.payouts).chain(&replayed.pended) {
+            expected.enter(&account, posting)?;
         }
         for (side, expected, found) in [
-            ("debits", expected.debits, closing.debits),
-            ("credits", expected.credits, closing.credits),
+            ("debits", expected.debits_posted, closing.debits_posted),
+            ("credits", expected.credits_posted, closing.credits_posted),
+            ("pending debits", expected.debits_pending, closing.debits_pending),
+            ("pending credits", expected.credits_pending, closing.credits_pending),
         ] {
             if expected != found {
                 return Err(StatementError::Balance { side, expected, found });
