@@ -180,6 +180,7 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
         Cause::FedIn => ("energy to the supplier", "小売への売電"),
         Cause::Levies => ("levies", "賦課金"),
         Cause::Tax => ("tax", "税"),
+        Cause::Payout => ("a payout", "精算の支払い"),
     }
 }
 
@@ -195,6 +196,7 @@ fn account(account: &Account) -> Sentences {
             ("the community's account of congestion rents", "コミュニティの混雑料口座")
         }
         Account::Rounding => ("the community's pool", "コミュニティの融通口座"),
+        Account::Bank => ("the bank", "銀行"),
     };
     Sentences { en: en.to_owned(), ja: ja.to_owned() }
 }

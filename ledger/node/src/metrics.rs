@@ -90,6 +90,7 @@ impl NodeMetrics {
         let kind = match topic {
             Topic::Orders => "order",
             Topic::Readings => "reading",
+            Topic::Acts => "act",
             Topic::Blocks => "announcement",
         };
         self.accepted.get_or_create(&Kind { kind }).inc();

@@ -1,7 +1,10 @@
 //! The ledger's rules, proved on chains built from signed messages.
 
 mod neighbourhood;
+mod speaking;
 
+mod answering_for;
+mod books;
 mod certificates;
 mod chain;
 mod chain_files;
@@ -11,6 +14,8 @@ mod followers;
 mod genesis_files;
 mod golden;
 mod handovers;
+mod governing;
+mod membership;
 mod proofs;
 mod pruned;
 mod receipts;

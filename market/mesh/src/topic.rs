@@ -1,4 +1,4 @@
-//! The three topics of the market, and their names on the wire.
+//! The topics of the market, and their names on the wire.
 
 use std::fmt;
 
@@ -13,19 +13,22 @@ pub enum Topic {
     Orders,
     /// Signed meter readings.
     Readings,
+    /// Signed acts of members and operators: joins, keys, disputes, approvals and the like.
+    Acts,
     /// Announcements of committed blocks.
     Blocks,
 }
 
 impl Topic {
     /// All topics, in the order of [`crate::MeshCounts::topics`].
-    pub const ALL: [Topic; 3] = [Topic::Orders, Topic::Readings, Topic::Blocks];
+    pub const ALL: [Topic; 4] = [Topic::Orders, Topic::Readings, Topic::Acts, Topic::Blocks];
 
-    /// The topic's name in logs and metrics: `orders`, `readings`, `blocks`.
+    /// The topic's name in logs and metrics: `orders`, `readings`, `acts`, `blocks`.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Orders => "orders",
             Topic::Readings => "readings",
+            Topic::Acts => "acts",
             Topic::Blocks => "blocks",
         }
     }
@@ -48,7 +51,7 @@ pub(crate) enum Heard {
 
 /// The gossipsub topics of one chain.
 pub(crate) struct Topics {
-    market: [IdentTopic; 3],
+    market: [IdentTopic; 4],
     pulse: IdentTopic,
 }
 
@@ -65,10 +68,11 @@ impl Topics {
     }
 
     pub(crate) fn hash(&self, topic: Topic) -> TopicHash {
-        let [orders, readings, blocks] = &self.market;
+        let [orders, readings, acts, blocks] = &self.market;
         match topic {
             Topic::Orders => orders.hash(),
             Topic::Readings => readings.hash(),
+            Topic::Acts => acts.hash(),
             Topic::Blocks => blocks.hash(),
         }
     }

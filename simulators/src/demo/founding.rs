@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ledger::acts::Operators;
 use ledger::genesis::Genesis;
 use ledger::validators::{Validator, ValidatorSet};
 use market::clearing::MechanismKind;
@@ -89,6 +90,7 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
         key: SigningKey::from_seed(&secret(seed, Secret::ValidatorKey, index)).public(),
         power: 1,
     });
+    let operator = SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public();
     let members = plans.iter().enumerate().map(|(index, plan)| member(seed, index, plan));
     let scaled_ms = |real_ms: f64, least_ms: u64| span_ms(real_ms * options.speed).max(least_ms);
     let genesis = Genesis {
@@ -101,8 +103,9 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
         heartbeat_ms: scaled_ms(5_000.0, 60_000),
         block_drift_max_ms: scaled_ms(5_000.0, 60_000),
         validators: ValidatorSet::new(validators.collect()).map_err(DemoError::founding)?,
-        operator: SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public(),
+        operators: Operators::new(vec![operator], 1).map_err(DemoError::founding)?,
         members: members.collect(),
+        invitations: BTreeMap::new(),
     };
     genesis.check().map_err(DemoError::founding)?;
     Ok(Founded { genesis, plans, seed })
@@ -141,6 +144,8 @@ fn member(seed: u64, index: usize, plan: &HouseholdPlan) -> (PartyId, Member) {
         zone: ZoneId(u16::try_from(plan.feeder).unwrap_or(0).saturating_add(1)),
         import_max: carried,
         export_max: if plan.solar.is_some() { carried } else { Energy::ZERO },
+        joined_at: None,
+        revoked_at: None,
     };
     (party_of(seed, index), member)
 }

@@ -184,6 +184,7 @@ impl Example {
             Holder::GridOperator => "grid operator".into(),
             Holder::CongestionRent => "congestion rent".into(),
             Holder::Rounding => "rounding".into(),
+            Holder::Bank => "bank".into(),
         }
     }
 }
