@@ -7,6 +7,7 @@ use ledger::genesis;
 use ledger::pruned::PrunedBlock;
 use ledger::receipt::Receipt;
 use ledger::results::{Cleared, ServedBlock};
+use ledger::statement::StatementBundle;
 use ledger::transaction::{NotATransaction, TRANSACTION_BYTES_MAX, Transaction};
 use market::book::{BookedOrder, SealedBook, sealed_from_orders};
 use market::clearing::laws::BrokenLaw;
@@ -14,6 +15,7 @@ use market::clearing::{MechanismKind, clear, laws};
 use market::hash::Digest;
 
 use crate::neighbourhood::{Chain, genesis as neighbourhood, quarter};
+use crate::street::{bundle, street};
 
 /// xorshift64: the same numbers on every run.
 struct Random(u64);
@@ -167,6 +169,19 @@ fn receipt_files_are_read_from_one_spelling_and_proved_only_if_untouched() {
     feed(&[text.clone().into_bytes()], 4_000, |bytes| {
         let Ok(changed) = std::str::from_utf8(bytes) else { return false };
         let Ok(read) = Receipt::from_json(changed) else { return false };
+        assert_eq!(read.to_json(), changed);
+        assert_eq!(read.verify(&genesis).is_ok(), changed == text);
+        true
+    });
+}
+
+#[test]
+fn statement_files_are_read_from_one_spelling_and_proved_only_if_untouched() {
+    let (genesis, chain) = street();
+    let text = bundle(&genesis, &chain, 3, (10, 11)).to_json();
+    feed(&[text.clone().into_bytes()], 1_000, |bytes| {
+        let Ok(changed) = std::str::from_utf8(bytes) else { return false };
+        let Ok(read) = StatementBundle::from_json(changed) else { return false };
         assert_eq!(read.to_json(), changed);
         assert_eq!(read.verify(&genesis).is_ok(), changed == text);
         true

@@ -43,7 +43,7 @@ fn handover(height: u64, signers: &[usize], next: &[usize]) -> Handover {
 }
 
 /// 0 1 2 3 decide up to height 10, 1 2 3 4 up to 25, 4 5 6 7 8 from then on.
-fn changes() -> Vec<Handover> {
+pub(crate) fn changes() -> Vec<Handover> {
     vec![handover(10, &[0, 1, 2], &[1, 2, 3, 4]), handover(25, &[2, 3, 4], &[4, 5, 6, 7, 8])]
 }
 
@@ -100,7 +100,7 @@ fn a_handover_that_does_not_hold_is_named() {
 }
 
 /// A receipt of height 30, signed by validators of whom the genesis knows none.
-fn late_receipt() -> Receipt {
+pub(crate) fn late_receipt() -> Receipt {
     let mut committed = Chain::of_one_traded_quarter().served(6).committed;
     committed.block.header = header(30, &set(&[4, 5, 6, 7, 8]));
     let certificate = certify(&committed.block.header, &[5, 6, 7, 8]);
