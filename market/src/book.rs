@@ -179,6 +179,7 @@ impl PeriodBook {
                 ordered: Energy::sum(live.steps.iter().map(|step| step.energy))?,
                 filled: Energy::ZERO,
                 price: None,
+                averaged: false,
                 reason: Reason::NoLongerMember,
             });
         }

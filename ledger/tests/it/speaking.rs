@@ -107,7 +107,7 @@ pub(crate) fn resigned(said: &Transaction, key: &SigningKey) -> Transaction {
 /// draft goes on as if it had not been asked.
 pub(crate) fn refusal(chain: &Chain, at: Timestamp, said: &Transaction) -> NotApplied {
     let refused = chain.state.admit(said, at).expect_err("it does not apply");
-    let open = || Draft::open(&chain.state, at).expect("the time rises");
+    let open = || Draft::open(&chain.state, at, salt(1)).expect("the time rises");
     let mut draft = open();
     assert_eq!(draft.admit(said.clone()), Err(refused.clone()));
     assert_eq!(draft.finish().expect("a block"), open().finish().expect("a block"));
