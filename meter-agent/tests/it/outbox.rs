@@ -187,6 +187,7 @@ fn settled(exported_wh: i64) -> Settled {
         period: period(1),
         parties: &BTreeMap::from([(PARTY, Delivery { zone: ZoneId(0), metered })]),
         trades: &[trade],
+        mechanism: &market::clearing::MechanismKind::ZonalAuction,
         rates: Rates::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()),
         zones: &ZoneTree::one("street"),
         prices: &ZonePrices::default(),
