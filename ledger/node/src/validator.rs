@@ -5,17 +5,20 @@ use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash};
 use ledger::certificate::CommitCertificate;
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
+use ledger::results::BlockResults;
 use ledger::state::State;
 use ledger::validators::ValidatorSet;
 use market::time::{Clock, Timestamp};
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock_offset::ClockOffset;
 use crate::consensus::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
 use crate::mempool::Mempool;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Room for the header and for lengths in a block that is filled up with transactions.
 const BLOCK_BYTES_RESERVED: usize = 4096;
@@ -31,11 +34,41 @@ pub(crate) struct Committed {
     pub(crate) own: bool,
 }
 
+/// Where a validator keeps what must outlive it. What a call has returned `Ok` for is durable; the
+/// methods mean what those of [`Store`] of the same names mean.
+pub(crate) trait Archive: Send + Sync + 'static {
+    /// Why something could not be kept or found.
+    type Error: Error + Send + Sync + 'static;
+
+    fn commit(
+        &self,
+        block: &Block,
+        certificate: &CommitCertificate,
+        results: &BlockResults,
+        state: &State,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    fn decided(
+        &self,
+        height: u64,
+    ) -> impl Future<Output = Result<Option<(Vec<u8>, CommitCertificate)>, Self::Error>> + Send;
+
+    fn put_undecided(
+        &self,
+        body: &Undecided,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    fn undecided(
+        &self,
+        height: u64,
+    ) -> impl Future<Output = Result<Vec<Undecided>, Self::Error>> + Send;
+}
+
 /// The replicated state machine behind consensus.
-pub(crate) struct Validator {
+pub(crate) struct Validator<S = Store> {
     state: Arc<State>,
     published: watch::Sender<Arc<State>>,
-    store: Store,
+    store: S,
     mempool: Mempool,
     clock: Arc<dyn Clock>,
     clock_offset: Arc<ClockOffset>,
@@ -48,11 +81,11 @@ pub(crate) struct Validator {
     commits: mpsc::UnboundedSender<Committed>,
 }
 
-impl Validator {
+impl<S: Archive> Validator<S> {
     pub(crate) fn new(
         genesis: &Genesis,
         state: State,
-        store: Store,
+        store: S,
         mempool: Mempool,
         clock: Arc<dyn Clock>,
         clock_offset: Arc<ClockOffset>,
@@ -145,7 +178,7 @@ impl Validator {
     }
 }
 
-impl Application for Validator {
+impl<S: Archive> Application for Validator<S> {
     fn tip(&self) -> u64 {
         self.state.height()
     }
@@ -255,5 +288,34 @@ impl Application for Validator {
                 () = tokio::time::sleep(self.clock.real_time_until(due_at)) => {}
             }
         }
+    }
+}
+
+impl Archive for Store {
+    type Error = StoreError;
+
+    async fn commit(
+        &self,
+        block: &Block,
+        certificate: &CommitCertificate,
+        results: &BlockResults,
+        state: &State,
+    ) -> Result<(), StoreError> {
+        Self::commit(self, block, certificate, results, state).await
+    }
+
+    async fn decided(
+        &self,
+        height: u64,
+    ) -> Result<Option<(Vec<u8>, CommitCertificate)>, StoreError> {
+        Self::decided(self, height).await
+    }
+
+    async fn put_undecided(&self, body: &Undecided) -> Result<(), StoreError> {
+        Self::put_undecided(self, body).await
+    }
+
+    async fn undecided(&self, height: u64) -> Result<Vec<Undecided>, StoreError> {
+        Self::undecided(self, height).await
     }
 }

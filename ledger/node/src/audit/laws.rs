@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::{Audit, Law, replay};
 
 /// What the audit remembers while it reads the chain.
-pub(super) struct Ledger<'a> {
+pub(crate) struct Ledger<'a> {
     genesis: &'a Genesis,
     orders: BTreeMap<OrderId, Order>,
     /// The newest order of each party, period and side: the one that must be answered.
@@ -55,7 +55,7 @@ const LAWS: [&str; 11] = [
 ];
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(genesis: &'a Genesis) -> Self {
+    pub(crate) fn new(genesis: &'a Genesis) -> Self {
         Self {
             genesis,
             orders: BTreeMap::new(),
@@ -73,7 +73,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Reads one block; returns the state after it, or the same state if it does not follow.
-    pub(super) fn block(
+    pub(crate) fn block(
         &mut self,
         state: State,
         committed: &CommittedBlock,
@@ -226,7 +226,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Judges what can only be judged at the end, and writes every law down.
-    pub(super) fn finish(mut self, findings: &[String], tip: &State, audit: &mut Audit) {
+    pub(crate) fn finish(mut self, findings: &[String], tip: &State, audit: &mut Audit) {
         if let Some(finding) = findings.first() {
             self.breaks("one_block_per_height_with_one_certificate", finding.clone());
         }
