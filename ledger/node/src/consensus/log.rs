@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    const ENTRIES: [&[u8]; 4] = [&[1; 300], &[2; 700], b"short", &[3; 900]];
+    const ENTRIES: [&[u8]; 4] = [&[1; 20], &[2; 50], b"short", &[3; 40]];
 
     /// What can be read of a damaged log: all of a prefix of its entries, or words.
     fn readable(path: &Path, bytes: &[u8]) -> Result<Vec<Vec<u8>>, ConsensusError> {

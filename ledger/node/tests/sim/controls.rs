@@ -39,7 +39,7 @@ fn a_signer_without_its_record_contradicts_itself_and_it_is_noticed() {
 #[test]
 fn a_chain_that_stands_still_is_noticed() {
     let mut plan = Plan::calm(3, 4);
-    plan.faults = vec![(1, Fault::Split { sides: vec![0, 0, 1, 1], for_ms: 1_000_000 })];
+    plan.faults = vec![(2, Fault::Split { sides: vec![0, 0, 1, 1], for_ms: 1_000_000 })];
     plan.heals_at_ms = 1;
     plan.ends_at_ms = 20_000;
     let broken: Vec<_> = broken(&World::play(plan)).into_iter().map(|(name, _)| name).collect();

@@ -6,7 +6,7 @@ use super::invariants::broken;
 use super::world::{Plan, Record, World};
 
 /// How many histories of each kind are played unless `HIDAMARI_SEEDS` says otherwise.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))

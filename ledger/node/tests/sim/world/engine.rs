@@ -1,15 +1,13 @@
-//! The engine around its core: what its actors do with inputs, effects, timers and the log, in one
-//! thread and in simulated time. The core and the driver are the real ones.
+//! The engine around its core: what its actors do with what reaches them, in one thread and in
+//! simulated time. The core and the driver are the real ones.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context as TaskContext, Waker};
 
-use arc_malachitebft_app_channel::app::consensus::{
-    self as core, Effect, Input, LivenessMsg, Params, Resumable as _, Resume,
-};
-use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
+use arc_malachitebft_app_channel::app::consensus::{self as core, Input, LivenessMsg, Params};
+use arc_malachitebft_app_channel::app::engine::host::HeightParams;
 use arc_malachitebft_app_channel::app::engine::util::events::Event;
 use arc_malachitebft_app_channel::app::events::TxEvent;
 use arc_malachitebft_app_channel::app::metrics::Metrics;
@@ -17,22 +15,21 @@ use arc_malachitebft_app_channel::app::streaming::StreamMessage;
 use arc_malachitebft_app_channel::app::types::{
     LocallyProposedValue, PeerId, ProposedValue, SignedConsensusMsg,
 };
-use arc_malachitebft_app_channel::{AppMsg, Channels, NetworkMsg};
+use arc_malachitebft_app_channel::{AppMsg, Channels};
 use arc_malachitebft_core_types::{
     LinearTimeouts, Timeout, ValueOrigin, ValuePayload, ValueResponse,
 };
-use arc_malachitebft_signing::{Signer as _, Verifier as _, VerifierExt as _};
 use arc_malachitebft_sync::RawDecidedValue;
 use ledger::transaction::Transaction;
 use market::keys::{ChainId, SigningKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::disk::Disk;
-use super::forgery;
+use super::effects::Rest;
 use super::member::Member;
 use super::record::Stop;
 use crate::consensus::codec::SYNC_BATCH;
-use crate::consensus::context::{Chain, Height, Part, Voter};
+use crate::consensus::context::{Chain, Height, Part};
 use crate::consensus::driver::Driver;
 use crate::consensus::signing::{ChainVerifier, GuardedSigner};
 use crate::consensus::{Application as _, ConsensusConfig, ConsensusStatus, Guard, Timeouts};
@@ -76,13 +73,12 @@ pub(super) struct Setting {
     pub(super) guard: Guard,
     pub(super) disk: Disk,
     pub(super) allowed: BTreeSet<PeerId>,
-    pub(super) metrics: Metrics,
     /// Sends bodies that are longer than a block can be.
     pub(super) oversized: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Unstarted,
     Recovering,
     Running,
@@ -97,33 +93,10 @@ pub(super) struct Engine {
     fetched: BTreeMap<u64, (PeerId, RawDecidedValue<Chain>)>,
 }
 
-/// Everything that effects touch.
-struct Rest {
-    driver: Driver<Member>,
-    published: mpsc::Receiver<NetworkMsg<Chain>>,
-    signer: GuardedSigner,
-    verifier: ChainVerifier,
-    disk: Disk,
-    phase: Phase,
-    is_validator: bool,
-    timeouts: LinearTimeouts,
-    timers: Vec<(Timeout, u64)>,
-    turn: u64,
-    next: Option<oneshot::Receiver<Next<Chain>>>,
-    mailbox: VecDeque<Mail>,
-    out: Vec<Out>,
-    failure: Option<String>,
-    oversized: bool,
-}
-
-/// An effect that could not be carried out; why stands in `failure`.
-#[derive(Debug)]
-struct Failed;
-
 impl Engine {
     /// A process that starts: its driver, and the core at its first height.
     pub(super) async fn start(setting: Setting, member: Member) -> Self {
-        let Setting { chain, key, guard, disk, allowed, metrics, oversized } = setting;
+        let Setting { chain, key, guard, disk, allowed, oversized } = setting;
         let config = ConsensusConfig {
             chain,
             moniker: String::new(),
@@ -171,7 +144,7 @@ impl Engine {
             failure: None,
             oversized,
         };
-        let (early, fetched) = (VecDeque::new(), BTreeMap::new());
+        let (metrics, early, fetched) = (Metrics::new(), VecDeque::new(), BTreeMap::new());
         let mut engine = Self { core: None, params, metrics, rest, early, fetched };
         engine.run().await;
         engine
@@ -364,221 +337,4 @@ impl Engine {
             rest.fail(error.to_string());
         }
     }
-}
-
-impl Rest {
-    fn fail(&mut self, words: String) -> Failed {
-        self.failure.get_or_insert(words);
-        Failed
-    }
-
-    /// The driver's answer to the start of the next height, once it has given one.
-    fn collect_next(&mut self) {
-        let answer = self.next.as_mut().map(oneshot::Receiver::try_recv);
-        if let Some(Ok(Next::Start(height, params) | Next::Restart(height, params))) = answer {
-            self.next = None;
-            self.mailbox.push_back(Mail::Start(height, params));
-        }
-    }
-
-    fn take_timer(&mut self, timeout: Timeout, turn: u64) -> bool {
-        let before = self.timers.len();
-        self.timers.retain(|timer| *timer != (timeout, turn));
-        self.timers.len() < before
-    }
-
-    /// Asks the driver, and sends what it publishes.
-    async fn ask(&mut self, question: AppMsg<Chain>) -> Result<(), Failed> {
-        if let Err(error) = self.driver.answer(question).await {
-            return Err(self.fail(error.to_string()));
-        }
-        while let Ok(NetworkMsg::PublishProposalPart(part)) = self.published.try_recv() {
-            let parts = if self.oversized { forgery::oversized(&part) } else { vec![part] };
-            self.out.extend(parts.into_iter().map(|part| Out::Publish(Wire::Part(part))));
-        }
-        Ok(())
-    }
-
-    fn sync_log(&mut self) -> Result<(), Failed> {
-        if self.phase == Phase::Recovering || !self.is_validator {
-            return Ok(());
-        }
-        self.disk.sync_log().map_err(|died| self.fail(died.to_string()))
-    }
-
-    async fn carry_out(&mut self, effect: Effect<Chain>) -> Result<Resume<Chain>, Failed> {
-        if self.failure.is_some() {
-            return Err(Failed);
-        }
-        match effect {
-            Effect::CancelAllTimeouts(r) => {
-                self.timers.clear();
-                Ok(r.resume_with(()))
-            }
-            Effect::CancelTimeout(timeout, r) => {
-                self.timers.retain(|(running, _)| *running != timeout);
-                Ok(r.resume_with(()))
-            }
-            Effect::ScheduleTimeout(timeout, r) => {
-                self.schedule(timeout);
-                Ok(r.resume_with(()))
-            }
-            Effect::StartRound(height, round, proposer, role, r) => {
-                self.sync_log()?;
-                let (reply_value, mut values) = oneshot::channel();
-                let question = AppMsg::StartedRound { height, round, proposer, role, reply_value };
-                self.ask(question).await?;
-                for value in values.try_recv().unwrap_or_default() {
-                    self.mailbox.push_back(Mail::Proposed(value, ValueOrigin::Consensus));
-                }
-                Ok(r.resume_with(()))
-            }
-            Effect::GetValue(height, round, timeout, r) => {
-                let (reply, mut value) = oneshot::channel();
-                let timeout = duration_of(&self.timeouts, timeout);
-                self.ask(AppMsg::GetValue { height, round, timeout, reply }).await?;
-                self.mailbox.extend(value.try_recv().ok().map(Mail::Propose));
-                Ok(r.resume_with(()))
-            }
-            Effect::RestreamProposal(height, round, valid_round, address, value_id, r) => {
-                let question =
-                    AppMsg::RestreamProposal { height, round, valid_round, address, value_id };
-                self.ask(question).await?;
-                Ok(r.resume_with(()))
-            }
-            Effect::WalAppend(height, entry, r) => {
-                if self.phase != Phase::Recovering && self.is_validator {
-                    self.disk.append(height.0, entry);
-                }
-                Ok(r.resume_with(()))
-            }
-            Effect::PublishConsensusMsg(message, r) => {
-                self.sync_log()?;
-                self.out.push(Out::Publish(Wire::Consensus(message)));
-                Ok(r.resume_with(()))
-            }
-            Effect::PublishLivenessMsg(message, r) => {
-                self.out.push(Out::Publish(Wire::Liveness(message)));
-                Ok(r.resume_with(()))
-            }
-            Effect::RepublishVote(vote, r) => {
-                self.out.push(Out::Publish(Wire::Liveness(LivenessMsg::Vote(vote))));
-                Ok(r.resume_with(()))
-            }
-            Effect::RepublishRoundCertificate(certificate, r) => {
-                let message = LivenessMsg::SkipRoundCertificate(certificate);
-                self.out.push(Out::Publish(Wire::Liveness(message)));
-                Ok(r.resume_with(()))
-            }
-            other => self.carry_out_judgement(other).await,
-        }
-    }
-
-    /// Signatures, certificates and decisions.
-    async fn carry_out_judgement(
-        &mut self,
-        effect: Effect<Chain>,
-    ) -> Result<Resume<Chain>, Failed> {
-        match effect {
-            Effect::SignVote(vote, r) => match self.signer.sign_vote(vote).await {
-                Ok(signed) => Ok(r.resume_with(signed)),
-                Err(error) => Err(self.fail(error.to_string())),
-            },
-            Effect::SignProposal(proposal, r) => match self.signer.sign_proposal(proposal).await {
-                Ok(signed) => Ok(r.resume_with(signed)),
-                Err(error) => Err(self.fail(error.to_string())),
-            },
-            Effect::VerifySignature(signed, key, r) => {
-                let signature = &signed.signature;
-                let holds = match &signed.message {
-                    core::ConsensusMsg::Vote(vote) => {
-                        self.verifier.verify_signed_vote(vote, signature, &key).await
-                    }
-                    core::ConsensusMsg::Proposal(proposal) => {
-                        self.verifier.verify_signed_proposal(proposal, signature, &key).await
-                    }
-                };
-                Ok(r.resume_with(holds.is_ok_and(|result| result.is_valid())))
-            }
-            Effect::VerifyCommitCertificate(certificate, seats, thresholds, r) => {
-                let verifier = &self.verifier;
-                let holds =
-                    verifier.verify_commit_certificate(&Chain, &certificate, &seats, thresholds);
-                Ok(r.resume_with(holds.await))
-            }
-            Effect::VerifyExtendedCommitCertificate(certificate, seats, thresholds, policy, r) => {
-                let holds = self.verifier.verify_extended_commit_certificate(
-                    &Chain,
-                    &certificate,
-                    &seats,
-                    thresholds,
-                    policy,
-                );
-                Ok(r.resume_with(holds.await))
-            }
-            Effect::VerifyPolkaCertificate(certificate, seats, thresholds, r) => {
-                let verifier = &self.verifier;
-                let holds =
-                    verifier.verify_polka_certificate(&Chain, &certificate, &seats, thresholds);
-                Ok(r.resume_with(holds.await))
-            }
-            Effect::VerifyRoundCertificate(certificate, seats, thresholds, r) => {
-                let verifier = &self.verifier;
-                let holds =
-                    verifier.verify_round_certificate(&Chain, &certificate, &seats, thresholds);
-                Ok(r.resume_with(holds.await))
-            }
-            Effect::Decide(certificate, extensions, r) => {
-                self.sync_log()?;
-                let (reply, _) = oneshot::channel();
-                self.ask(AppMsg::Decided { certificate, extensions, reply }).await?;
-                Ok(r.resume_with(()))
-            }
-            Effect::Finalize(certificate, extensions, evidence, r) => {
-                let (reply, next) = oneshot::channel();
-                self.next = Some(next);
-                self.ask(AppMsg::Finalized { certificate, extensions, evidence, reply }).await?;
-                Ok(r.resume_with(()))
-            }
-            Effect::CertRejectedSyncValue(_, _, _, r) => Ok(r.resume_with(())),
-            Effect::CertVerifiedSyncValue(response, proposer, r) => {
-                self.judge_fetched(response, proposer).await?;
-                Ok(r.resume_with(()))
-            }
-            // This chain has no vote extensions, so the core asks for none.
-            other => Err(self.fail(format!("an unexpected effect: {other:?}"))),
-        }
-    }
-
-    async fn judge_fetched(
-        &mut self,
-        response: ValueResponse<Chain>,
-        proposer: Voter,
-    ) -> Result<(), Failed> {
-        let (reply, mut outcome) = oneshot::channel();
-        let (certificate, value_bytes) = (response.certificate, response.value_bytes);
-        let (height, round) = (certificate.height, certificate.round);
-        self.ask(AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply })
-            .await?;
-        if let Ok(SyncedValueOutcome::Verdict(mut value)) = outcome.try_recv()
-            && value.value.0 == certificate.value_id
-        {
-            value.round = round;
-            self.mailbox.push_back(Mail::Proposed(value, ValueOrigin::Sync));
-        }
-        Ok(())
-    }
-
-    fn schedule(&mut self, timeout: Timeout) {
-        self.timers.retain(|(running, _)| *running != timeout);
-        self.turn += 1;
-        self.timers.push((timeout, self.turn));
-        let after = duration_of(&self.timeouts, timeout);
-        let after_ms = u64::try_from(after.as_millis()).unwrap();
-        self.out.push(Out::Schedule { timeout, turn: self.turn, after_ms });
-    }
-}
-
-fn duration_of(timeouts: &LinearTimeouts, timeout: Timeout) -> std::time::Duration {
-    arc_malachitebft_core_types::Timeouts::<Chain>::duration_for(timeouts, timeout)
 }

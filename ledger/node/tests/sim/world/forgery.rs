@@ -98,7 +98,7 @@ impl Forgery {
         match self {
             Self::BadSignature => add(&mut block, order(genesis, state, 1, 100, 40)),
             Self::OversoldEnergy => add(&mut block, order(genesis, state, 0, 6_000, 40)),
-            Self::AfterGate => add(&mut block, order(genesis, state, 0, 100, -20)),
+            Self::AfterGate => add(&mut block, order(genesis, state, 0, 100, 2)),
             Self::ReplayedSequence => {
                 let said = order(genesis, state, 0, 100, 40);
                 add(&mut block, said.clone());

@@ -1,6 +1,7 @@
 //! The world of one history: nodes, households and a network, moved by one queue of events.
 
 mod disk;
+mod effects;
 mod engine;
 mod forgery;
 mod genesis;
@@ -21,7 +22,6 @@ pub(super) use record::Record;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_malachitebft_app_channel::app::metrics::Metrics;
 use arc_malachitebft_core_types::Timeout;
 use ledger::genesis::Genesis;
 use market::hash::Digest;
@@ -80,9 +80,8 @@ impl World {
         let genesis = genesis(plan.validators_count, plan.with_ex_post_gate);
         let record = Arc::new(Mutex::new(Record::new(&plan, &genesis)));
         let guards = guards_directory();
-        let metrics = Metrics::new();
         let nodes: Vec<_> = (0..plan.seats.len())
-            .map(|index| Node::new(&plan, index, &genesis, guards.path(), &record, &metrics))
+            .map(|index| Node::new(&plan, index, &genesis, guards.path(), &record))
             .collect();
         let mut world = Self {
             random: Random::new(plan.seed),
@@ -282,6 +281,12 @@ impl World {
             }
             Fault::CrashAll { down_ms } => {
                 (0..self.nodes.len()).for_each(|node| self.crash(node, down_ms, None));
+            }
+            Fault::Blackout { writes, down_ms } => {
+                for (node, write) in writes.into_iter().enumerate() {
+                    self.nodes[node].disk.fail_at(write, write.is_multiple_of(2));
+                    self.nodes[node].down_ms = Some(down_ms);
+                }
             }
             Fault::Split { sides, for_ms } => {
                 self.network.split(sides);

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_malachitebft_app_channel::app::metrics::Metrics;
 use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_sync::RawDecidedValue;
 use ledger::genesis::Genesis;
@@ -77,7 +76,6 @@ pub(super) struct Node {
     allowed: BTreeSet<PeerId>,
     guards: PathBuf,
     record: Arc<Mutex<Record>>,
-    metrics: Metrics,
 }
 
 struct Running {
@@ -98,7 +96,6 @@ impl Node {
         genesis: &Genesis,
         guards: &Path,
         record: &Arc<Mutex<Record>>,
-        metrics: &Metrics,
     ) -> Self {
         let seat = plan.seats[index];
         let now_ms = AtomicI64::new(genesis.starts_at.as_millis() + seat.clock_ahead_ms);
@@ -116,7 +113,6 @@ impl Node {
             allowed: (0..plan.seats.len()).map(peer_of).collect(),
             guards: guards.join(index.to_string()),
             record: Arc::clone(record),
-            metrics: metrics.clone(),
         }
     }
 
@@ -165,7 +161,6 @@ impl Node {
             guard: self.guard(genesis),
             disk: self.disk.clone(),
             allowed: self.allowed.clone(),
-            metrics: self.metrics.clone(),
             oversized: self.seat.forgery.is_some_and(|forgery| forgery.is_oversized()),
         };
         let engine = Engine::start(setting, member).await;

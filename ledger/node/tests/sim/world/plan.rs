@@ -27,6 +27,8 @@ pub(in crate::consensus::sim) enum Fault {
     CrashAtWrite { node: usize, write: u64, lands: bool, down_ms: u64 },
     /// All killed at once.
     CrashAll { down_ms: u64 },
+    /// All killed at one of their next writes.
+    Blackout { writes: Vec<u64>, down_ms: u64 },
     /// Nodes on different sides do not hear each other.
     Split { sides: Vec<usize>, for_ms: u64 },
 }
@@ -135,7 +137,11 @@ impl Plan {
                     let (write, lands) = (1 + random.below(30), random.happens(500));
                     Fault::CrashAtWrite { node, write, lands, down_ms }
                 }
-                6 => Fault::CrashAll { down_ms },
+                6 if random.happens(300) => Fault::CrashAll { down_ms },
+                6 => {
+                    let writes = self.seats.iter().map(|_| 1 + random.below(8)).collect();
+                    Fault::Blackout { writes, down_ms }
+                }
                 _ => {
                     let sides = self.seats.iter().map(|_| random.below_usize(2)).collect();
                     Fault::Split { sides, for_ms: 200 + random.below(3_000) }

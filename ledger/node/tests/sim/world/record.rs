@@ -99,10 +99,10 @@ impl Record {
             }
             _ => None,
         };
-        if let Some((statement, _)) = signed {
-            self.said.push((node, statement));
+        if let Some((statement, _)) = &signed {
+            self.said.push((node, *statement));
         }
-        self.mix(&(at_ms, node, format!("{wire:?}")));
+        self.mix(&(at_ms, node, format!("{:?}", signed.map(|(statement, _)| statement))));
     }
 
     pub(super) fn note_commit(
