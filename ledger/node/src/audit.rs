@@ -5,7 +5,7 @@
 //! trades, readings and postings as they stand in the blocks, with plain loops and 128 bits, and
 //! not with the code that made them.
 
-mod laws;
+pub(crate) mod laws;
 
 use ledger::apply::apply;
 use ledger::block::{BlockHash, CommittedBlock};

@@ -17,7 +17,7 @@ use crate::http::{self, Pages};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
 use crate::store::{Store, StoreError};
-use crate::validator::Validator;
+use crate::validator::{Validator, random_salt};
 
 /// Why a node did not start, or ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,7 @@ pub async fn run(
         mempool.clone(),
         Arc::clone(&clock),
         Arc::clone(&clock_offset),
+        random_salt,
         commits,
     );
     let (status, consensus_status) = watch::channel(ConsensusStatus::default());

@@ -5,20 +5,23 @@ use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash};
 use ledger::certificate::CommitCertificate;
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
+use ledger::results::BlockResults;
 use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::validators::ValidatorSet;
 use market::time::{Clock, Timestamp};
 use rand::TryRng as _;
-use rand::rngs::SysRng;
+use rand::rngs::{SysError, SysRng};
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock_offset::ClockOffset;
 use crate::consensus::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
 use crate::mempool::Mempool;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Room for the header and for lengths in a block that is filled up with transactions.
 const BLOCK_BYTES_RESERVED: usize = 4096;
@@ -34,11 +37,51 @@ pub(crate) struct Committed {
     pub(crate) own: bool,
 }
 
+/// Where a validator keeps what must outlive it. What a call has returned `Ok` for is durable; the
+/// methods mean what those of [`Store`] of the same names mean.
+pub(crate) trait Archive: Send + Sync + 'static {
+    /// Why something could not be kept or found.
+    type Error: Error + Send + Sync + 'static;
+
+    fn commit(
+        &self,
+        block: &Block,
+        certificate: &CommitCertificate,
+        results: &BlockResults,
+        state: &State,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    fn decided(
+        &self,
+        height: u64,
+    ) -> impl Future<Output = Result<Option<(Vec<u8>, CommitCertificate)>, Self::Error>> + Send;
+
+    fn put_undecided(
+        &self,
+        body: &Undecided,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    fn undecided(
+        &self,
+        height: u64,
+    ) -> impl Future<Output = Result<Vec<Undecided>, Self::Error>> + Send;
+}
+
+/// Draws the salt of a block that this node proposes.
+pub(crate) type DrawSalt = fn() -> Result<BlockSalt, SysError>;
+
+/// A salt that nobody can guess, from the operating system.
+pub(crate) fn random_salt() -> Result<BlockSalt, SysError> {
+    let mut salt = [0; 32];
+    SysRng.try_fill_bytes(&mut salt)?;
+    Ok(BlockSalt::from_bytes(salt))
+}
+
 /// The replicated state machine behind consensus.
-pub(crate) struct Validator {
+pub(crate) struct Validator<S = Store> {
     state: Arc<State>,
     published: watch::Sender<Arc<State>>,
-    store: Store,
+    store: S,
     mempool: Mempool,
     clock: Arc<dyn Clock>,
     clock_offset: Arc<ClockOffset>,
@@ -48,17 +91,19 @@ pub(crate) struct Validator {
     /// compute it again.
     executed: BTreeMap<BlockHash, Executed>,
     own: Option<BlockHash>,
+    draw_salt: DrawSalt,
     commits: mpsc::UnboundedSender<Committed>,
 }
 
-impl Validator {
+impl<S: Archive> Validator<S> {
     pub(crate) fn new(
         genesis: &Genesis,
         state: State,
-        store: Store,
+        store: S,
         mempool: Mempool,
         clock: Arc<dyn Clock>,
         clock_offset: Arc<ClockOffset>,
+        draw_salt: DrawSalt,
         commits: mpsc::UnboundedSender<Committed>,
     ) -> (Self, watch::Receiver<Arc<State>>) {
         let state = Arc::new(state);
@@ -74,6 +119,7 @@ impl Validator {
             drift_max_ms: i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX),
             executed: BTreeMap::new(),
             own: None,
+            draw_salt,
             commits,
         };
         (validator, watching)
@@ -94,9 +140,7 @@ impl Validator {
     /// it is thrown away: a bare block always can be, and the chain goes on.
     fn draft(&self) -> Result<Executed, Fatal> {
         let doing = || format!("build block {}", self.state.height().saturating_add(1));
-        let mut salt = [0; 32];
-        SysRng.try_fill_bytes(&mut salt).map_err(|error| Fatal::new(doing(), error))?;
-        let salt = BlockSalt::from_bytes(salt);
+        let salt = (self.draw_salt)().map_err(|error| Fatal::new(doing(), error))?;
         let open = || Draft::open(&self.state, self.next_time(), salt);
         let draft = self.filled(open().map_err(|error| Fatal::new(doing(), error))?);
         let transactions_count = draft.transaction_count();
@@ -151,7 +195,7 @@ impl Validator {
     }
 }
 
-impl Application for Validator {
+impl<S: Archive> Application for Validator<S> {
     fn tip(&self) -> u64 {
         self.state.height()
     }
@@ -261,5 +305,34 @@ impl Application for Validator {
                 () = tokio::time::sleep(self.clock.real_time_until(due_at)) => {}
             }
         }
+    }
+}
+
+impl Archive for Store {
+    type Error = StoreError;
+
+    async fn commit(
+        &self,
+        block: &Block,
+        certificate: &CommitCertificate,
+        results: &BlockResults,
+        state: &State,
+    ) -> Result<(), StoreError> {
+        Self::commit(self, block, certificate, results, state).await
+    }
+
+    async fn decided(
+        &self,
+        height: u64,
+    ) -> Result<Option<(Vec<u8>, CommitCertificate)>, StoreError> {
+        Self::decided(self, height).await
+    }
+
+    async fn put_undecided(&self, body: &Undecided) -> Result<(), StoreError> {
+        Self::put_undecided(self, body).await
+    }
+
+    async fn undecided(&self, height: u64) -> Result<Vec<Undecided>, StoreError> {
+        Self::undecided(self, height).await
     }
 }

@@ -9,13 +9,15 @@ use ledger::transaction::Transaction;
 use market::book::BookedOrder;
 use market::energy::Energy;
 use market::gate::GateIndex;
+use market::member::PartyId;
 use market::money::Money;
-use market::order::{Order, OrderId, Side};
+use market::order::{Order, OrderId, Side, Step};
 use market::price::Price;
 use market::reading::Quality;
 use market::rules::MarketRules;
 use market::settlement::PartySettlement;
-use market::time::DeliveryPeriod;
+use market::standing::StandingCurve;
+use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
 use market::zone::ZoneId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,18 +25,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::{Audit, Law, replay};
 
 /// What the audit remembers while it reads the chain.
-pub(super) struct Ledger<'a> {
+pub(crate) struct Ledger<'a> {
     genesis: &'a Genesis,
     orders: BTreeMap<OrderId, Order>,
     /// The newest order of each party, period and side: the one that must be answered.
-    live: BTreeMap<(DeliveryPeriod, Side, market::member::PartyId), OrderId>,
+    live: BTreeMap<(DeliveryPeriod, Side, PartyId), OrderId>,
     answered: BTreeMap<OrderId, BTreeSet<GateIndex>>,
-    filled: BTreeMap<OrderId, Energy>,
+    filled: BTreeMap<(OrderId, DeliveryPeriod), Energy>,
+    /// The standing curves of each party and side with the time of their block, oldest first.
+    curves: BTreeMap<(Side, PartyId), Vec<(Timestamp, StandingCurve)>>,
     trades: BTreeMap<DeliveryPeriod, Vec<Trade>>,
-    settled: BTreeMap<(DeliveryPeriod, market::member::PartyId), PartySettlement>,
+    settled: BTreeMap<(DeliveryPeriod, PartyId), PartySettlement>,
     /// Net of every account by postings alone, in 128 bits.
     nets: BTreeMap<Account, i128>,
-    readings: BTreeMap<(DeliveryPeriod, market::member::PartyId), (u64, Energy, Energy)>,
+    readings: BTreeMap<(DeliveryPeriod, PartyId), (u64, Energy, Energy)>,
     postings_count: u64,
     paid_for_trades: i128,
     broken: BTreeMap<&'static str, String>,
@@ -55,13 +59,14 @@ const LAWS: [&str; 11] = [
 ];
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(genesis: &'a Genesis) -> Self {
+    pub(crate) fn new(genesis: &'a Genesis) -> Self {
         Self {
             genesis,
             orders: BTreeMap::new(),
             live: BTreeMap::new(),
             answered: BTreeMap::new(),
             filled: BTreeMap::new(),
+            curves: BTreeMap::new(),
             trades: BTreeMap::new(),
             settled: BTreeMap::new(),
             nets: BTreeMap::new(),
@@ -73,7 +78,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Reads one block; returns the state after it, or the same state if it does not follow.
-    pub(super) fn block(
+    pub(crate) fn block(
         &mut self,
         state: State,
         committed: &CommittedBlock,
@@ -107,7 +112,7 @@ impl<'a> Ledger<'a> {
         for trade in &result.trades {
             *by_order.entry(trade.bid).or_default() += i128::from(trade.energy.wh());
             *by_order.entry(trade.offer).or_default() -= i128::from(trade.energy.wh());
-            self.trade(trade);
+            self.trade(trade, result.gate);
         }
         let place = || format!("{:?} gate {}", result.period, result.gate.0);
         let side_sum = |wanted: Side| {
@@ -133,23 +138,49 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn trade(&mut self, trade: &Trade) {
+    fn trade(&mut self, trade: &Trade, gate: GateIndex) {
         let place = || format!("{:?}: bid {}, offer {}", trade.period, trade.bid, trade.offer);
         let money = trade.seller_amount.plus(trade.charge).and_then(|paid| paid.plus(trade.rent));
         let priced = trade.seller_price.amount_for(trade.energy);
         if money != Ok(trade.buyer_amount) || priced != Ok(trade.seller_amount) {
             self.breaks("buyers_pay_what_sellers_and_charges_get", place());
         }
+        let by_curves = self.genesis.rules.gates.is_ex_post(gate);
         for (id, side) in [(trade.bid, Side::Buy), (trade.offer, Side::Sell)] {
-            let filled = self.filled.entry(id).or_default();
+            let filled = self.filled.entry((id, trade.period)).or_default();
             *filled = filled.plus(trade.energy).unwrap_or(*filled);
             let filled = *filled;
-            let willing = self.orders.get(&id).map(|order| willing(order, side, trade));
-            if willing.is_none_or(|willing| filled > willing) {
+            let willing = match (by_curves, self.orders.get(&id)) {
+                (true, _) => self.willing_by_curve(side, trade),
+                (false, Some(order)) => willing(&order.steps, side, trade),
+                (false, None) => Energy::ZERO,
+            };
+            if filled > willing {
                 self.breaks("cleared_within_limits", place());
             }
         }
         self.trades.entry(trade.period).or_default().push(trade.clone());
+    }
+
+    /// How much a party's standing curve, or its tariff, allows it at the price of a trade.
+    fn willing_by_curve(&self, side: Side, trade: &Trade) -> Energy {
+        let (rates, period) = (self.genesis.rules.rates(trade.period), trade.period);
+        let (party, limit) = match side {
+            Side::Buy => (trade.buyer, rates.avoidable()),
+            Side::Sell => (trade.seller, rates.feed_in),
+        };
+        let said = self.curves.get(&(side, party)).map_or(&[][..], Vec::as_slice);
+        let before = said.iter().rev().find(|(stood_at, _)| *stood_at < period.start());
+        let steps = before.map_or(&[][..], |(_, curve)| curve.steps.as_slice());
+        // Nobody trades on worse terms than the supplier's, and the last step goes on for ever.
+        let supplier = Step { limit, energy: trade.energy };
+        let beyond = steps.last().copied().unwrap_or(supplier);
+        let accepted = |step: Step| !willing(&[step], side, trade).is_zero();
+        match (accepted(supplier), accepted(beyond)) {
+            (false, _) => Energy::ZERO,
+            (true, true) => Energy::from_wh(i64::MAX),
+            (true, false) => willing(steps, side, trade),
+        }
     }
 
     fn transactions(&mut self, committed: &CommittedBlock, audit: &mut Audit) {
@@ -173,11 +204,13 @@ impl<'a> Ledger<'a> {
                     let figures = (reading.sequence, reading.imported, reading.exported);
                     self.readings.insert((reading.period, reading.party), figures);
                 }
+                Transaction::Curve(envelope) => {
+                    let curve = envelope.unverified().clone();
+                    let said = self.curves.entry((curve.side, curve.party)).or_default();
+                    said.push((time, curve));
+                }
                 // They name no order and no reading; what follows is recomputed with all others.
-                Transaction::Curve(_)
-                | Transaction::Join(_)
-                | Transaction::PartyAct(_)
-                | Transaction::OperatorAct(_) => {}
+                Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {}
             }
         }
         late.into_iter().for_each(|words| self.breaks("nothing_after_gate", words));
@@ -185,7 +218,7 @@ impl<'a> Ledger<'a> {
 
     fn settlements(&mut self, results: &BlockResults, audit: &mut Audit) {
         for Settled { party, period, settlement, .. } in &results.settlements {
-            let traded = |of: fn(&Trade) -> market::member::PartyId| {
+            let traded = |of: fn(&Trade) -> PartyId| {
                 let trades = self.trades.get(period).into_iter().flatten();
                 trades.filter(|trade| of(trade) == *party).map(|trade| trade.energy.wh()).sum()
             };
@@ -232,7 +265,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Judges what can only be judged at the end, and writes every law down.
-    pub(super) fn finish(mut self, findings: &[String], tip: &State, audit: &mut Audit) {
+    pub(crate) fn finish(mut self, findings: &[String], tip: &State, audit: &mut Audit) {
         if let Some(finding) = findings.first() {
             self.breaks("one_block_per_height_with_one_certificate", finding.clone());
         }
@@ -355,15 +388,15 @@ fn left(
     orders.iter().filter(|order| order.zone == zone).filter_map(left).collect()
 }
 
-/// How much of an order its own limits allow at the price of a trade.
-fn willing(order: &Order, side: Side, trade: &Trade) -> Energy {
-    let steps = order.steps.iter().filter(|step| match side {
+/// How much of these steps their own limits allow at the price of a trade.
+fn willing(steps: &[Step], side: Side, trade: &Trade) -> Energy {
+    let steps = steps.iter().filter(|step| match side {
         Side::Buy => step.limit >= trade.buyer_price,
         Side::Sell => step.limit <= trade.seller_price,
     });
     Energy::sum(steps.map(|step| step.energy)).unwrap_or(Energy::ZERO)
 }
 
-fn last_gate(rules: &MarketRules, period: DeliveryPeriod) -> market::time::Timestamp {
+fn last_gate(rules: &MarketRules, period: DeliveryPeriod) -> Timestamp {
     rules.gates.last_closes_at(period)
 }

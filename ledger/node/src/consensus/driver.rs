@@ -156,7 +156,7 @@ impl<A: Application> Driver<A> {
         }
     }
 
-    async fn answer(&mut self, question: AppMsg<Chain>) -> Result<(), ConsensusError> {
+    pub(super) async fn answer(&mut self, question: AppMsg<Chain>) -> Result<(), ConsensusError> {
         match question {
             AppMsg::ConsensusReady { reply } => self.open(reply).await,
             AppMsg::StartedRound { height, round, reply_value, .. } => {
@@ -199,7 +199,7 @@ impl<A: Application> Driver<A> {
     }
 
     /// Notes a validator that is ahead of us: by its message we know that the next height runs.
-    fn hear(&mut self, event: &Event<Chain>) -> Result<(), ConsensusError> {
+    pub(super) fn hear(&mut self, event: &Event<Chain>) -> Result<(), ConsensusError> {
         let Event::Received(message) = event else { return Ok(()) };
         let (height, next) = (message.height().0, self.next_height());
         // The running height is the engine's business, and far ones are nobody's.

@@ -11,6 +11,7 @@
 //! | `application` | what the rest of the node gives to consensus |
 //! | `context` | the engine's nouns in the ledger's terms |
 //! | `signing`, `guard` | Ed25519 by the strict rule; never contradict what was signed |
+//! | `log` | the engine's write-ahead log, judged before the engine opens it |
 //! | `codec`, `parts` | messages as bytes; block bodies in pieces |
 //! | `network` | addresses, allow list, limits |
 //! | `driver` | the one task that answers the engine |
@@ -40,12 +41,18 @@ mod commits;
 mod context;
 mod driver;
 mod guard;
+mod log;
 mod network;
 mod parts;
 mod peers;
 mod proposals;
 mod signing;
 mod status;
+
+/// The engine's core and this room in simulated time: `tests/sim`.
+#[cfg(test)]
+#[path = "../../tests/sim/mod.rs"]
+mod sim;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -143,6 +150,19 @@ pub enum ConsensusError {
     /// The engine did not start.
     #[error("the consensus engine did not start: {0}")]
     EngineStart(String),
+    /// The engine's write-ahead log cannot be read to its end.
+    #[error(
+        "{path} is damaged ({problem}), so the engine does not know where it stood: if the other \
+         validators decide blocks without this one, move it away and start again; the signer's \
+         record keeps this validator from contradicting what it has signed. Never do so on several \
+         validators at the same height: what they were bound to would be forgotten"
+    )]
+    DamagedLog {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The engine stopped by itself. Restarting the process is safe.
     #[error("the consensus engine stopped by itself; its last words are in the log")]
     EngineStopped,
@@ -269,6 +289,7 @@ async fn decide(
             return Ok(());
         }
     }
+    log::check(&wal)?;
     let session = Session { config: &config, engine, signer: &signer, wal: &wal };
     session.run(application, None, &shutdown, &status).await.map(drop)
 }

@@ -211,7 +211,7 @@ fn no_round(what: &'static str) -> Error {
 }
 
 /// What a vote says and the bytes its signature covers; `None` if it names no round.
-fn vote_statement(chain: &ChainId, vote: &Vote) -> Option<(Statement, Vec<u8>)> {
+pub(super) fn vote_statement(chain: &ChainId, vote: &Vote) -> Option<(Statement, Vec<u8>)> {
     let (kind, step) = match vote.kind {
         VoteType::Prevote => (VoteKind::Prevote, Step::Prevote),
         VoteType::Precommit => (VoteKind::Precommit, Step::Precommit),
@@ -236,7 +236,10 @@ struct ProposalPayload {
 }
 
 /// What a proposal says and the bytes its signature covers; `None` if it names no round.
-fn proposal_statement(chain: &ChainId, proposal: &Proposal) -> Option<(Statement, Vec<u8>)> {
+pub(super) fn proposal_statement(
+    chain: &ChainId,
+    proposal: &Proposal,
+) -> Option<(Statement, Vec<u8>)> {
     let payload = ProposalPayload {
         height: proposal.height.0,
         round: proposal.round.as_u32()?,

@@ -2,4 +2,5 @@
 
 mod consensus;
 mod consensus_kill;
+mod consensus_torn;
 mod store;
