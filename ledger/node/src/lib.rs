@@ -10,6 +10,7 @@
 //! | [`consensus`] | which block has a height; the only module that names the engine |
 //! | `validator` | what a block means: builds, judges and commits by the pure rules of `ledger` |
 //! | [`store`] | blocks, certificates, snapshots, undecided bodies in `SQLite` |
+//! | [`repair`] | mends a stopped node's store from other nodes |
 //! | [`mempool`] | what waits for a block |
 //! | [`data_dir`] | the data directory, held by one process |
 //! | `clock_offset` | this machine's clock against the other validators' |
@@ -27,5 +28,6 @@ mod http;
 pub mod mempool;
 mod metrics;
 pub mod node;
+pub mod repair;
 pub mod store;
 mod validator;

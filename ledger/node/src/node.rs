@@ -16,7 +16,7 @@ use crate::gossip::Gossip;
 use crate::http::{self, Pages};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::validator::Validator;
 
 /// Why a node did not start, or ended before it was asked to.
@@ -93,7 +93,7 @@ pub async fn run(
         events,
         mempool: mempool.clone(),
         state: state.clone(),
-        store,
+        store: store.clone(),
         clock: Arc::clone(&clock),
         commits: committed,
         metrics: Arc::clone(&metrics),
@@ -107,18 +107,21 @@ pub async fn run(
         clock,
         clock_offset,
         metrics,
+        store: store.clone(),
     };
     // Whatever ends first takes the others with it.
     let ending = shutdown.child_token();
+    let patrol = tokio::spawn(store::patrol(store.clone(), genesis, ending.clone()));
     let mut gossip = tokio::spawn(gossip.run(ending.clone()));
     let mut pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
     let mut deciding = std::pin::pin!(consensus::run(consensus, validator, ending.clone(), status));
     let part = tokio::select! {
         result = &mut deciding => {
             ending.cancel();
-            for task in [gossip, pages] {
+            for task in [gossip, pages, patrol] {
                 let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
             }
+            store.close().await;
             return Ok(result?);
         }
         _ = &mut gossip => "mesh side",

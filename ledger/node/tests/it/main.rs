@@ -2,4 +2,6 @@
 
 mod consensus;
 mod consensus_kill;
+mod repair;
 mod store;
+mod street;
