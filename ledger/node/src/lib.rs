@@ -11,6 +11,9 @@
 //! | `validator` | what a block means: builds, judges and commits by the pure rules of `ledger` |
 //! | [`store`] | blocks, certificates, snapshots, undecided bodies in `SQLite` |
 //! | [`repair`] | mends a stopped node's store from other nodes |
+//! | [`snapshot`] | the certified state after a block, from which a node can start |
+//! | [`restore`] | starts a ledger from a backup |
+//! | [`admin`] | asks a running node for a backup or a snapshot |
 //! | [`mempool`] | what waits for a block |
 //! | [`data_dir`] | the data directory, held by one process |
 //! | `clock_offset` | this machine's clock against the other validators' |
@@ -18,6 +21,7 @@
 //! | `http` | `/healthz`, `/metrics`, `/status` |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod admin;
 pub mod audit;
 mod clock_offset;
 pub mod config;
@@ -29,5 +33,7 @@ pub mod mempool;
 mod metrics;
 pub mod node;
 pub mod repair;
+pub mod restore;
+pub mod snapshot;
 pub mod store;
 mod validator;

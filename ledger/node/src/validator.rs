@@ -41,6 +41,8 @@ pub(crate) struct Validator {
     clock_offset: Arc<ClockOffset>,
     heartbeat_ms: i64,
     drift_max_ms: i64,
+    /// The lowest height of a block in the store, or of the next one.
+    min_height: u64,
     /// Blocks for the next height that have been judged good, so that committing one does not
     /// compute it again.
     executed: BTreeMap<BlockHash, Executed>,
@@ -69,6 +71,7 @@ impl Validator {
             clock_offset,
             heartbeat_ms: i64::try_from(genesis.heartbeat_ms).unwrap_or(i64::MAX),
             drift_max_ms: i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX),
+            min_height: store.min_height(),
             executed: BTreeMap::new(),
             own: None,
             commits,
@@ -150,8 +153,12 @@ impl Application for Validator {
         self.state.height()
     }
 
+    fn tip_time(&self) -> Timestamp {
+        self.state.time()
+    }
+
     fn min_height(&self) -> u64 {
-        1
+        self.min_height
     }
 
     fn validators(&self) -> ValidatorSet {

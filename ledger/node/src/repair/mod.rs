@@ -162,7 +162,7 @@ pub async fn repair(
     if !path.is_file() {
         return Err(RepairError::NoLedger { path });
     }
-    let found = match Store::open_for_repair(&path, &task.genesis).await {
+    let found = match Store::check_file(&path, &task.genesis).await {
         Ok(height) => return Ok(unharmed(&task.data_dir, height)),
         Err(error) => error.finding().ok_or(error)?,
     };
@@ -187,7 +187,7 @@ pub async fn repair(
         Some(Ok(report)) => report,
     };
     // The last word: everything in the fresh file holds, signatures included.
-    report.height = Store::open_for_repair(&draft, &task.genesis).await?;
+    report.height = Store::check_file(&draft, &task.genesis).await?;
     report.kept_aside = Some(put_in_place(&path, &draft)?);
     report.signed_height = signed_ahead(&task.data_dir, report.height);
     Ok(report)

@@ -44,7 +44,7 @@ impl<'a> Rebuild<'a> {
         let old = Database::open(path, Access::ReadOnly).await.ok();
         let new = Database::open(draft, Access::Make).await?;
         new.prepare(&task.genesis.chain_id()).await?;
-        let sets = Sets::new(task.genesis.validators.clone());
+        let sets = Sets::new(task.genesis.chain_id(), task.genesis.validators.clone());
         let walk = Walk::new(task.genesis.chain_id(), sets, None);
         let (waiting, report) = (Vec::new(), RepairReport::default());
         let (replayed, peers) = (None, None);

@@ -16,7 +16,7 @@ use super::schema::{Database, from_sql, to_sql};
 use super::{SIGNATURES_CHECKED, Store};
 
 /// How many blocks are read at once: bounds the memory to as many megabytes.
-const SLICE: u64 = 16;
+pub(super) const SLICE: u64 = 16;
 
 /// How often a long check says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ const PASS: Duration = Duration::from_secs(3600);
 pub(super) struct Checked {
     pub(super) sets: Sets,
     pub(super) tip: u64,
+    /// The height behind which the chain here starts; 0 if it starts with the first block.
+    pub(super) base_height: u64,
     /// The newest snapshot.
     pub(super) state: Option<State>,
 }
@@ -144,7 +146,8 @@ pub(super) async fn all(db: &Database, genesis: &Genesis) -> Result<Checked, Sto
         return Err(db.corrupt(Finding::at("snapshots", walk.height(), problem)));
     }
     undecided(db).await?;
-    Ok(Checked { sets: walk.sets, tip: walk.height, state })
+    let base_height = base.map_or(0, |base| base.header.height);
+    Ok(Checked { sets: walk.sets, tip: walk.height, base_height, state })
 }
 
 /// `SQLite`'s own look at the structure of the file.
@@ -160,7 +163,7 @@ pub(crate) async fn quick_check(db: &Database) -> Result<(), StoreError> {
 
 /// The changes of validators, each certified by the set before.
 pub(crate) async fn sets(db: &Database, genesis: &Genesis) -> Result<Sets, StoreError> {
-    let mut sets = Sets::new(genesis.validators.clone());
+    let mut sets = Sets::new(genesis.chain_id(), genesis.validators.clone());
     for handover in db.handovers().await? {
         let height = handover.header.height;
         let done = sets.hand_over(&handover);
@@ -193,7 +196,7 @@ pub(crate) async fn tip(db: &Database) -> Result<u64, StoreError> {
 }
 
 /// The rows that stand at a height and after it; they must be without a gap.
-async fn slice(db: &Database, from: u64) -> Result<Vec<BlockRow>, StoreError> {
+pub(super) async fn slice(db: &Database, from: u64) -> Result<Vec<BlockRow>, StoreError> {
     let query = format!("{BLOCK_COLUMNS} WHERE height >= ? ORDER BY height LIMIT ?");
     let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to_sql(from)).bind(to_sql(SLICE));
     let rows = db.rows("read blocks", query).await?;

@@ -9,6 +9,7 @@
 //! state root of its header. Then the state is rebuilt from the newest snapshot. While the node
 //! runs the same is checked again in the background, and each row before it is handed out.
 
+mod backup;
 mod check;
 mod error;
 mod reading;
@@ -26,6 +27,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use backup::{BackupError, BackupProgress};
 pub use check::check_again;
 pub use error::{Finding, StoreError};
 pub use rows::Handover;
@@ -46,6 +48,8 @@ pub struct Store {
     db: Database,
     sets: Arc<Mutex<Sets>>,
     damage: Arc<Mutex<BTreeSet<Finding>>>,
+    /// The height behind which the chain here starts.
+    base_height: u64,
 }
 
 impl Store {
@@ -55,15 +59,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says what is wrong and what to do; nothing is changed then.
     pub async fn open(data_dir: &Path, genesis: &Genesis) -> Result<(Self, State), StoreError> {
-        Self::open_file(&data_dir.join(FILE), genesis).await
-    }
-
-    /// The same for a database of another name.
-    pub(crate) async fn open_file(
-        path: &Path,
-        genesis: &Genesis,
-    ) -> Result<(Self, State), StoreError> {
-        let db = Database::open(path, Access::Make).await?;
+        let db = Database::open(&data_dir.join(FILE), Access::Make).await?;
         let opened = Self::checked(db.clone(), genesis).await;
         if opened.is_err() {
             db.close().await;
@@ -75,7 +71,8 @@ impl Store {
         db.prepare(&genesis.chain_id()).await?;
         let checked = check::all(&db, genesis).await?;
         let sets = Arc::new(Mutex::new(checked.sets));
-        let store = Self { db, sets, damage: Arc::default() };
+        let (damage, base_height) = (Arc::default(), checked.base_height);
+        let store = Self { db, sets, damage, base_height };
         let mut state = checked.state.unwrap_or_else(|| State::at_genesis(genesis));
         for height in state.height().saturating_add(1)..=checked.tip {
             let block = store.block(height).await?;
@@ -105,6 +102,11 @@ impl Store {
         let time = db.tip_time().await;
         db.close().await;
         time
+    }
+
+    /// The lowest height of a block here, or of the first one to come.
+    pub fn min_height(&self) -> u64 {
+        self.base_height.saturating_add(1)
     }
 
     /// Closes the database, so that another process may open it.

@@ -6,9 +6,13 @@ use ledger::results::ServedBlock;
 
 use super::Store;
 use super::error::{Finding, StoreError};
-use super::rows::{BlockRow, UNDECIDED_COLUMNS, bytes, read_undecided};
+use super::rows::{
+    BlockRow, CertifiedHeader, SNAPSHOT_COLUMNS, SnapshotRow, UNDECIDED_COLUMNS, bytes,
+    read_undecided,
+};
 use super::schema::to_sql;
 use crate::consensus::Undecided;
+use crate::snapshot::CertifiedSnapshot;
 
 /// A height between others without a row.
 pub(super) fn no_row(height: u64) -> Finding {
@@ -78,6 +82,28 @@ impl Store {
             served.push(encoded);
         }
         Ok(served)
+    }
+
+    /// The snapshot at a height, or with height 0 the newest, with its proof; `None` if there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read, or does not hold.
+    pub async fn snapshot(&self, height: u64) -> Result<Option<CertifiedSnapshot>, StoreError> {
+        let wanted = if height == 0 { u64::MAX } else { height };
+        let query = format!("{SNAPSHOT_COLUMNS} WHERE height <= ? ORDER BY height DESC LIMIT 1");
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to_sql(wanted));
+        let rows = self.db.rows("read snapshots", query).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let bad = |problem| self.noted(self.db.corrupt(Finding::at("snapshots", height, problem)));
+        let SnapshotRow { certified, state } = SnapshotRow::read(row).map_err(bad)?;
+        let CertifiedHeader { header, certificate } = certified;
+        if height != 0 && header.height != height {
+            return Ok(None);
+        }
+        let mut handovers = self.db.handovers().await.map_err(|error| self.noted(error))?;
+        handovers.retain(|handover| handover.header.height <= header.height);
+        Ok(Some(CertifiedSnapshot { header, certificate, handovers, state }))
     }
 
     /// What was found damaged since the store was opened; empty if nothing was.

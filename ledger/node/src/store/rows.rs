@@ -8,6 +8,7 @@ use ledger::results::{ResultLeaf, results_root};
 use ledger::state::State;
 use ledger::validators::ValidatorSet;
 use market::hash::Digest;
+use market::keys::ChainId;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 
@@ -298,13 +299,14 @@ pub(super) fn insert_undecided(body: &Undecided) -> Query<'static> {
 /// The validator sets of a chain, by the height from which each decides.
 #[derive(Debug, Clone)]
 pub(crate) struct Sets {
+    chain: ChainId,
     first: ValidatorSet,
     later: Vec<(u64, ValidatorSet)>,
 }
 
 impl Sets {
-    pub(crate) fn new(first: ValidatorSet) -> Self {
-        Self { first, later: Vec::new() }
+    pub(crate) fn new(chain: ChainId, first: ValidatorSet) -> Self {
+        Self { chain, first, later: Vec::new() }
     }
 
     /// Who decides a height, as far as the chain is known.
@@ -316,6 +318,9 @@ impl Sets {
     /// Goes through one change of validators.
     pub(crate) fn hand_over(&mut self, handover: &Handover) -> Result<(), String> {
         let Handover { header, certificate, validators } = handover;
+        if header.chain != self.chain {
+            return Err("it belongs to another community".to_owned());
+        }
         if self.later.last().is_some_and(|(from, _)| *from > header.height) {
             return Err("an earlier height than the change before".to_owned());
         }

@@ -22,7 +22,7 @@ type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 impl Store {
     /// Checks a store in full, every signature included, and closes it; returns its height.
-    pub(crate) async fn open_for_repair(path: &Path, genesis: &Genesis) -> Result<u64, StoreError> {
+    pub(crate) async fn check_file(path: &Path, genesis: &Genesis) -> Result<u64, StoreError> {
         let db = Database::open(path, Access::Existing).await?;
         let forgotten = async {
             db.prepare(&genesis.chain_id()).await?;

@@ -1,7 +1,10 @@
 //! The room's behaviour from outside.
 
+mod backup;
 mod consensus;
 mod consensus_kill;
+mod growth;
 mod repair;
+mod snapshot;
 mod store;
 mod street;

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::store::{BLOCKS, Stored, execute, remove_companions};
 
-fn mesh_config(stored: &Stored, bootstrap: Vec<Multiaddr>) -> MeshConfig {
+pub(crate) fn mesh_config(stored: &Stored, bootstrap: Vec<Multiaddr>) -> MeshConfig {
     MeshConfig {
         transport_key: TransportKey::generate(),
         chain_id: *stored.street.genesis.chain_id().as_bytes(),
@@ -24,12 +24,12 @@ fn mesh_config(stored: &Stored, bootstrap: Vec<Multiaddr>) -> MeshConfig {
 }
 
 /// What a peer makes of the blocks that it serves.
-type Twist = fn(ServedBlock) -> ServedBlock;
+pub(crate) type Twist = fn(ServedBlock) -> ServedBlock;
 
 /// A node that serves a store.
-struct Peer {
-    address: Multiaddr,
-    id: String,
+pub(crate) struct Peer {
+    pub(crate) address: Multiaddr,
+    pub(crate) id: String,
     _stop: DropGuard,
 }
 
