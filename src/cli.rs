@@ -32,8 +32,8 @@ const SERVICE_EXIT_CODES: &str = "Exit codes: 0 it was asked to end; 1 it ended 
     be started again as it is; 2 it cannot run before what it says is mended.";
 
 /// How a check ends.
-const VERIFY_EXIT_CODES: &str = "Exit codes: 0 proved; 1 a receipt that does not hold; 2 nothing \
-    to check: the file is no receipt, or a file cannot be read.";
+const VERIFY_EXIT_CODES: &str = "Exit codes: 0 proved; 1 a proof that does not hold, and it says \
+    where; 2 nothing to check: a file is no such proof, or cannot be read.";
 
 /// What the program can be.
 #[derive(Debug, Subcommand)]
@@ -176,20 +176,27 @@ pub(crate) struct SimulatedMeter {
 /// `hidamari verify`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verify {
-    /// A receipt: leaf, path, header and commit certificate
+    /// Receipts (JSON): a result, a transaction or a balance, its path, header and certificate
     #[command(after_help = VERIFY_EXIT_CODES)]
-    Receipt(Receipt),
+    Receipt(Proofs),
+    /// Statements (JSON): everything one party paid and received, every line computed again
+    #[command(after_help = VERIFY_EXIT_CODES)]
+    Statement(Proofs),
+    /// Whole chains: every certificate checked, every block computed again
+    #[command(after_help = VERIFY_EXIT_CODES)]
+    Chain(Proofs),
 }
 
-/// `hidamari verify receipt`
+/// What `hidamari verify` checks, and against what
 #[derive(Debug, Args)]
-pub(crate) struct Receipt {
-    /// The receipt (JSON), as the dashboard hands it out
-    pub(crate) file: PathBuf,
+pub(crate) struct Proofs {
+    /// The files to check
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
     /// The community's genesis, from a source you trust
     #[arg(long, env = "HIDAMARI_GENESIS", value_name = "FILE")]
     pub(crate) genesis: PathBuf,
-    /// Answer in JSON
+    /// Answer in JSON, one line per file
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -19,7 +19,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{Cli, Command, Demo, Role, Simulate, Verify};
+use cli::{Cli, Command, Demo, Role, Simulate};
 use failure::Failure;
 use node_tools::Node;
 
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Command::Simulate(Simulate::Meter(meter)) => {
             process::block_on(process::Size::Small, simulate_meter(meter))
         }
-        Command::Verify(Verify::Receipt(receipt)) => verify::receipt(&receipt),
+        Command::Verify(proofs) => verify::run(&proofs),
         Command::Clear(options) => clear::run(&options).map_err(Failure::start),
     };
     match result {

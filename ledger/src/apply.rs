@@ -43,7 +43,7 @@ pub enum BlockRefused {
     /// The block as a whole cannot be computed.
     #[error(transparent)]
     Draft(#[from] DraftError),
-    /// A root in the header is not what this node computed.
+    /// A root or a commitment in the header is not what this node computed.
     #[error("the header's {name} is {found}, this node computed {computed}")]
     RootDiffers {
         /// Which root.
@@ -74,7 +74,7 @@ pub fn apply(state: &State, block: &Block) -> Result<Executed, BlockRefused> {
     if header.previous != state.tip {
         return Err(BlockRefused::WrongPrevious { found: header.previous, expected: state.tip });
     }
-    let mut draft = Draft::open(state, header.time)?;
+    let mut draft = Draft::open(state, header.time, block.salt)?;
     for (index, transaction) in block.transactions.iter().enumerate() {
         draft
             .admit(transaction.clone())
@@ -83,6 +83,7 @@ pub fn apply(state: &State, block: &Block) -> Result<Executed, BlockRefused> {
     let executed = draft.finish()?;
     let computed = &executed.block.header;
     let roots = [
+        ("salt commitment", header.salts, computed.salts),
         ("transactions root", header.transactions_root, computed.transactions_root),
         ("results root", header.results_root, computed.results_root),
         ("state root", header.state_root, computed.state_root),

@@ -7,10 +7,11 @@ use market::time::Timestamp;
 
 use crate::certificate::CommitCertificate;
 use crate::merkle;
+use crate::salt::{BlockSalt, Tree};
 use crate::transaction::Transaction;
 
 /// The format of headers and bodies that this program writes and reads.
-pub const BLOCK_VERSION: u16 = 1;
+pub const BLOCK_VERSION: u16 = 2;
 
 /// The largest encoded block, in bytes. Consensus carries at most 1 MiB without extra rounds
 /// (shared reference `consensus.md`, trap 11).
@@ -72,21 +73,29 @@ pub struct Header {
     pub time: Timestamp,
     /// The block before; all zero at height 1.
     pub previous: BlockHash,
-    /// Merkle root of the transactions.
+    /// Head of the Merkle tree of the transactions ([`transactions_root`]).
     pub transactions_root: Digest,
-    /// Root of the state after this block.
+    /// Head of the Merkle tree of the state after this block ([`crate::state::State::root`]).
     pub state_root: Digest,
     /// Head of the Merkle tree of what this block decided ([`crate::results::results_root`]).
     pub results_root: Digest,
     /// Hash of the validator set that decides the *next* height.
     pub next_validators: Digest,
+    /// What binds the block's salt ([`BlockSalt::commitment`]).
+    pub salts: Digest,
 }
 
 impl Header {
     /// The block's name.
     pub fn hash(&self) -> BlockHash {
         let bytes = borsh::to_vec(self).unwrap_or_default();
-        BlockHash(Digest::of(&[b"hidamari/header/1", &bytes]))
+        BlockHash(Digest::of(&[b"hidamari/header/2", &bytes]))
+    }
+
+    /// Whether nothing was said and nothing decided: such a block is known by its header alone.
+    pub fn is_of_nothing(&self) -> bool {
+        let nothing = merkle::head(0, &merkle::root([]));
+        self.transactions_root == nothing && self.results_root == nothing
     }
 }
 
@@ -95,6 +104,8 @@ impl Header {
 pub struct Block {
     /// The header.
     pub header: Header,
+    /// From which the salts of its leaves are made.
+    pub salt: BlockSalt,
     /// In the order in which they apply.
     pub transactions: Vec<Transaction>,
 }
@@ -114,6 +125,14 @@ pub enum MalformedBlock {
         /// What the header says.
         header: Digest,
         /// What the body gives.
+        body: Digest,
+    },
+    /// The salt is another one than the header binds.
+    #[error("the header binds the salt with {header}, the body's gives {body}")]
+    Salt {
+        /// What the header says.
+        header: Digest,
+        /// What the body's salt gives.
         body: Digest,
     },
 }
@@ -141,9 +160,14 @@ impl Block {
     /// Checks that the header covers the body.
     ///
     /// # Errors
-    /// [`MalformedBlock::TransactionsRoot`] if it does not.
+    /// [`MalformedBlock::Salt`] or [`MalformedBlock::TransactionsRoot`] if it does not.
     pub fn check_body(&self) -> Result<(), MalformedBlock> {
-        let (header, body) = (self.header.transactions_root, transactions_root(&self.transactions));
+        let (header, body) = (self.header.salts, self.salt.commitment());
+        if header != body {
+            return Err(MalformedBlock::Salt { header, body });
+        }
+        let header = self.header.transactions_root;
+        let body = transactions_root(&self.transactions, &self.salt);
         if header == body { Ok(()) } else { Err(MalformedBlock::TransactionsRoot { header, body }) }
     }
 
@@ -153,9 +177,18 @@ impl Block {
     }
 }
 
-/// The Merkle root over the canonical bytes of the transactions.
-pub fn transactions_root(transactions: &[Transaction]) -> Digest {
-    merkle::root(transactions.iter().map(|transaction| merkle::leaf(&transaction.to_bytes())))
+/// The hashes of the transactions' leaves: their canonical bytes, salted.
+pub(crate) fn transaction_hashes<'a>(
+    transactions: &'a [Transaction],
+    salt: &'a BlockSalt,
+) -> impl Iterator<Item = Digest> + 'a {
+    let salts = salt.leaf_salts(Tree::Transactions);
+    transactions.iter().zip(salts).map(|(transaction, salt)| salt.leaf(&transaction.to_bytes()))
+}
+
+/// What a header says about transactions: the head of their Merkle tree, their number included.
+pub fn transactions_root(transactions: &[Transaction], salt: &BlockSalt) -> Digest {
+    merkle::head_over(transaction_hashes(transactions, salt))
 }
 
 /// A block with the certificate that commits it: what nodes store and send.

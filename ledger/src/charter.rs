@@ -11,8 +11,15 @@ use market::zone::ZoneTree;
 use std::sync::{Arc, OnceLock};
 
 use crate::genesis::Genesis;
-use crate::leaves::leaf;
+use crate::leaves::{leaf, leaf_bytes};
+use crate::merkle;
 use crate::validators::ValidatorSet;
+
+/// The kind of the leaf for rules, grid and validators.
+pub(crate) const CHARTER: u8 = 2;
+
+/// The kind of the leaves for members.
+pub(crate) const MEMBER: u8 = 3;
 
 /// What a community agreed on. Nobody changes it once it is made, so its hashes always hold.
 #[derive(Debug, Clone)]
@@ -65,11 +72,16 @@ impl Charter {
         &self.shared.articles.members
     }
 
+    /// The bytes of the leaf for all but the members.
+    pub(crate) fn common_bytes(&self) -> Vec<u8> {
+        leaf_bytes(CHARTER, &(), &(self.rules(), self.zones(), self.validators()))
+    }
+
     /// The leaves' hashes: one for rules, grid and validators together, one per member.
     pub(crate) fn hashes(&self) -> &[Digest] {
         self.shared.hashes.get_or_init(|| {
-            let common = leaf(2, &(), &(self.rules(), self.zones(), self.validators()));
-            let members = self.members().iter().map(|(key, value)| leaf(3, key, value));
+            let common = merkle::leaf(&self.common_bytes());
+            let members = self.members().iter().map(|(key, value)| leaf(MEMBER, key, value));
             std::iter::once(common).chain(members).collect()
         })
     }

@@ -11,7 +11,7 @@ use market::certificate;
 use market::clearing::laws::BrokenLaw;
 use market::clearing::{ClearingError, ClearingResult, clear, laws};
 use market::settlement::{
-    self, Facts, Metered, Settlement, SettlementError, Transfer, ZonePrices, settle,
+    self, Facts, Metered, Settlement, SettlementError, Transfer, ZonePrices, settle_with_shares,
 };
 use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
@@ -21,8 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::block::{BLOCK_VERSION, Block, Header, transactions_root};
 use crate::charter::Charter;
 use crate::results::{
-    BlockResults, Cleared, ClearingSummary, CommunitySettled, Settled, results_root,
+    BlockResults, Cleared, ClearingSummary, CommunitySettled, PoolPart, Settled, results_root,
 };
+use crate::salt::BlockSalt;
 use crate::state::{CURVES, RecordedReading, State};
 use crate::transaction::Transaction;
 
@@ -64,6 +65,7 @@ pub struct Draft {
     state: State,
     results: BlockResults,
     transactions: Vec<Transaction>,
+    salt: BlockSalt,
     time: Timestamp,
     corrected: BTreeSet<DeliveryPeriod>,
 }
@@ -81,11 +83,12 @@ pub struct Executed {
 
 impl Draft {
     /// Starts the block after `state` at market time `time`: closes and clears every gate that the
-    /// time has reached. What the block itself carries comes too late for those.
+    /// time has reached. What the block itself carries comes too late for those. Who proposes the
+    /// block draws `salt` at random; all others take it from the block.
     ///
     /// # Errors
     /// [`DraftError`] if the time does not rise, or a clearing cannot be computed.
-    pub fn open(state: &State, time: Timestamp) -> Result<Self, DraftError> {
+    pub fn open(state: &State, time: Timestamp, salt: BlockSalt) -> Result<Self, DraftError> {
         if time <= state.time {
             return Err(DraftError::TimeNotRising { time, previous: state.time });
         }
@@ -93,6 +96,7 @@ impl Draft {
             state: state.clone(),
             results: BlockResults::default(),
             transactions: Vec::new(),
+            salt,
             time,
             corrected: BTreeSet::new(),
         };
@@ -179,13 +183,14 @@ impl Draft {
             height: self.state.height,
             time: self.time,
             previous,
-            transactions_root: transactions_root(&self.transactions),
+            transactions_root: transactions_root(&self.transactions, &self.salt),
             state_root: self.state.next_root(),
-            results_root: results_root(&self.results.leaves()),
+            results_root: results_root(&self.results.leaves(), &self.salt),
             next_validators: self.state.validators().hash(),
+            salts: self.salt.commitment(),
         };
         self.state.tip = header.hash();
-        let block = Block { header, transactions: self.transactions };
+        let block = Block { header, salt: self.salt, transactions: self.transactions };
         Ok(Executed { block, state: self.state, results: self.results })
     }
 
@@ -309,7 +314,8 @@ impl Draft {
             zones: charter.zones().during(period),
             prices: &prices,
         };
-        let settlement = settle(&facts)?;
+        let (settlement, shares) = settle_with_shares(&facts)?;
+        let mut pooled = PoolPart::by_party(&shares);
         let before = self.state.settled.get(&period);
         let mut transfers = Vec::new();
         if before.is_none() {
@@ -322,7 +328,8 @@ impl Draft {
         self.results.certificates.extend(certificates);
         for (party, now) in &settlement.parties {
             if before.and_then(|before| before.parties.get(party)) != Some(now) {
-                let settled = Settled { party: *party, period, settlement: *now };
+                let pooled = pooled.remove(party).unwrap_or_default();
+                let settled = Settled { party: *party, period, settlement: *now, pooled };
                 self.results.settlements.push(settled);
             }
         }

@@ -11,6 +11,7 @@ use crate::block::{Block, BlockHash, CommittedBlock, Header, MalformedBlock};
 use crate::certificate::{CertificateError, CommitCertificate};
 use crate::draft::Executed;
 use crate::genesis::Genesis;
+use crate::handover::{Handover, HandoverError, Succession};
 use crate::results::{ResultLeaf, ServedBlock, results_root};
 use crate::state::State;
 use crate::validators::ValidatorSet;
@@ -56,6 +57,9 @@ pub enum NotFollowed {
     /// The block does not follow from the state.
     #[error(transparent)]
     Refused(#[from] BlockRefused),
+    /// Only a header was given, of a block in which something was said or decided.
+    #[error("block {0} is not known by its header alone")]
+    BodyMissing(BlockHash),
     /// The validators of the next height are not known.
     #[error("the validators change at height {0}; only a full follower can go on")]
     UnknownValidators(u64),
@@ -124,6 +128,7 @@ pub struct LightFollower {
     height: u64,
     tip: BlockHash,
     validators: ValidatorSet,
+    handovers: Vec<Handover>,
 }
 
 impl LightFollower {
@@ -134,12 +139,32 @@ impl LightFollower {
             height: 0,
             tip: BlockHash::default(),
             validators: genesis.validators.clone(),
+            handovers: Vec::new(),
         }
     }
 
-    /// Goes on from a block that this process has followed and remembered itself.
+    /// Goes on from a block that this process has followed and remembered itself, before any change
+    /// of validators.
     pub fn resume(genesis: &Genesis, height: u64, tip: BlockHash) -> Self {
         Self { height, tip, ..Self::at_genesis(genesis) }
+    }
+
+    /// Goes on from a block after which the validators have changed: `handovers` are what
+    /// [`LightFollower::handovers`] said then.
+    ///
+    /// # Errors
+    /// [`HandoverError`] if they do not lead from the genesis to those who decide the next height.
+    pub fn resume_after(
+        genesis: &Genesis,
+        height: u64,
+        tip: BlockHash,
+        handovers: Vec<Handover>,
+    ) -> Result<Self, HandoverError> {
+        let next = height.saturating_add(1);
+        let succession = Succession::verify_up_to(genesis, &handovers, next)?;
+        let fresh = Self::resume(genesis, height, tip);
+        let validators = succession.at(next).cloned().unwrap_or(fresh.validators);
+        Ok(Self { validators, handovers, ..fresh })
     }
 
     /// The height of the last followed block.
@@ -152,6 +177,11 @@ impl LightFollower {
         self.tip
     }
 
+    /// Every change of validators that was followed, from the genesis on.
+    pub fn handovers(&self) -> &[Handover] {
+        &self.handovers
+    }
+
     /// Verifies the next block and hands out its transactions and, if they were served, results.
     ///
     /// # Errors
@@ -160,29 +190,72 @@ impl LightFollower {
         &mut self,
         served: &'a ServedBlock,
     ) -> Result<(&'a Block, &'a [ResultLeaf]), NotFollowed> {
-        let block = &served.committed.block;
-        let (header, expected) = (&block.header, self.height.saturating_add(1));
-        if header.height != expected {
-            return Err(NotFollowed::WrongHeight { found: header.height, expected });
-        }
-        let hash = header.hash();
-        if header.chain != self.chain || header.previous != self.tip {
-            return Err(NotFollowed::OtherChain(hash));
-        }
-        check_commit(header, &served.committed.certificate, &self.validators)?;
+        let CommittedBlock { block, certificate } = &served.committed;
+        let header = &block.header;
+        self.check(header, certificate)?;
         block.check_body()?;
         let results = served.results.as_deref().unwrap_or_default();
         if served.results.is_some() {
-            let found = results_root(results);
+            let found = results_root(results, &block.salt);
             if found != header.results_root {
                 return Err(NotFollowed::Results { found, header: header.results_root });
             }
         }
-        if header.next_validators != self.validators.hash() {
-            return Err(NotFollowed::UnknownValidators(expected.saturating_add(1)));
-        }
-        self.height = expected;
-        self.tip = hash;
+        self.go_on(header, certificate, || validators_enacted(block))?;
         Ok((block, results))
     }
+
+    /// Verifies the next block by its header, which is all of it if nothing was said and nothing
+    /// decided in it.
+    ///
+    /// # Errors
+    /// [`NotFollowed`] names what does not hold; the follower stays where it was.
+    pub fn follow_header(
+        &mut self,
+        header: &Header,
+        certificate: &CommitCertificate,
+    ) -> Result<(), NotFollowed> {
+        self.check(header, certificate)?;
+        if !header.is_of_nothing() {
+            return Err(NotFollowed::BodyMissing(header.hash()));
+        }
+        self.go_on(header, certificate, || None)
+    }
+
+    /// Whether a certified header comes next.
+    fn check(&self, header: &Header, certificate: &CommitCertificate) -> Result<(), NotFollowed> {
+        let expected = self.height.saturating_add(1);
+        if header.height != expected {
+            return Err(NotFollowed::WrongHeight { found: header.height, expected });
+        }
+        if header.chain != self.chain || header.previous != self.tip {
+            return Err(NotFollowed::OtherChain(header.hash()));
+        }
+        check_commit(header, certificate, &self.validators)
+    }
+
+    /// Takes a checked header for the tip; `enacted` are the validators that its block appoints.
+    fn go_on(
+        &mut self,
+        header: &Header,
+        certificate: &CommitCertificate,
+        enacted: impl FnOnce() -> Option<ValidatorSet>,
+    ) -> Result<(), NotFollowed> {
+        if header.next_validators != self.validators.hash() {
+            let unknown = NotFollowed::UnknownValidators(header.height.saturating_add(1));
+            let named = |set: &ValidatorSet| set.hash() == header.next_validators;
+            let next = enacted().filter(named).ok_or(unknown)?;
+            self.handovers.extend(Handover::at(header, certificate, &self.validators, &next));
+            self.validators = next;
+        }
+        self.height = header.height;
+        self.tip = header.hash();
+        Ok(())
+    }
+}
+
+/// The validators that an act in a block appoints from the next height on. No transaction of this
+/// format does.
+fn validators_enacted(_: &Block) -> Option<ValidatorSet> {
+    None
 }

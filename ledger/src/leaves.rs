@@ -15,7 +15,16 @@ use crate::merkle;
 
 /// The leaf of one entry: a kind, a key and a value.
 pub(crate) fn leaf<K: BorshSerialize, V: BorshSerialize>(kind: u8, key: &K, value: &V) -> Digest {
-    merkle::leaf(&borsh::to_vec(&(kind, key, value)).unwrap_or_default())
+    merkle::leaf(&leaf_bytes(kind, key, value))
+}
+
+/// The bytes of that leaf.
+pub(crate) fn leaf_bytes<K: BorshSerialize, V: BorshSerialize>(
+    kind: u8,
+    key: &K,
+    value: &V,
+) -> Vec<u8> {
+    borsh::to_vec(&(kind, key, value)).unwrap_or_default()
 }
 
 /// An ordered map whose entries are leaves of one kind.

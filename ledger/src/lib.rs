@@ -18,7 +18,12 @@
 //! | [`apply`] | | apply |
 //! | [`results`] | what a block decided | |
 //! | [`posting`] | double entry | post |
+//! | [`salt`] | what keeps a forgotten leaf from being guessed | |
+//! | [`pruned`] | a block of which some is forgotten | erase, verify |
 //! | [`merkle`], [`receipt`] | proofs | prove, verify |
+//! | [`statement`] | everything one party paid and received | collect, verify |
+//! | [`chain_file`] | a whole chain in one file | write, check |
+//! | [`handover`] | one validator set appoints the next | verify |
 //! | [`follower`] | a verifying follower | follow |
 #![cfg_attr(
     not(test),
@@ -35,15 +40,22 @@
 pub mod apply;
 pub mod block;
 pub mod certificate;
+pub mod chain_file;
 mod charter;
 pub mod draft;
 pub mod follower;
 pub mod genesis;
+pub mod handover;
 mod leaves;
 pub mod merkle;
 pub mod posting;
+mod proof_json;
+pub mod pruned;
 pub mod receipt;
 pub mod results;
+pub mod salt;
 pub mod state;
+pub mod state_proof;
+pub mod statement;
 pub mod transaction;
 pub mod validators;

@@ -43,6 +43,13 @@ pub fn root(leaves: impl IntoIterator<Item = Digest>) -> Digest {
     hashes.fold(last, |right, left| node(&left, &right))
 }
 
+/// Root and size of the tree over leaf hashes, in one hash.
+pub fn head_over(leaves: impl IntoIterator<Item = Digest>) -> Digest {
+    let mut size = 0_u64;
+    let root = root(leaves.into_iter().inspect(|_| size = size.saturating_add(1)));
+    head(size, &root)
+}
+
 /// A tree that is kept from one set of leaves to the next, so that only the nodes above changed
 /// leaves are hashed again. It says nothing that its leaves do not say: all of them are alike.
 #[derive(Debug, Clone, Default)]
@@ -75,10 +82,12 @@ impl KeptTree {
         Self { levels }
     }
 
-    /// Its root.
-    pub(crate) fn root(&self) -> Digest {
+    /// Its root and size in one hash.
+    pub(crate) fn head(&self) -> Digest {
         let root = self.levels.last().and_then(|top| top.first());
-        root.copied().unwrap_or_else(|| Digest::of(&[]))
+        let root = root.copied().unwrap_or_else(|| Digest::of(&[]));
+        let size = self.levels.first().map_or(0, Vec::len);
+        head(u64::try_from(size).unwrap_or(u64::MAX), &root)
     }
 }
 
@@ -118,6 +127,85 @@ pub fn path(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
     };
     inside.push(beside);
     Some(inside)
+}
+
+/// The hashes beside the ways from several leaves to the root, each once: those that cannot be
+/// computed from the leaves, from left to right. `wanted` rises strictly. `None` if it does not, or
+/// names nothing, or a leaf that is not there.
+pub fn multi_path(leaves: &[Digest], wanted: &[usize]) -> Option<Vec<Digest>> {
+    let rises = wanted.windows(2).all(|two| matches!(two, [one, next] if one < next));
+    if !rises || *wanted.last()? >= leaves.len() {
+        return None;
+    }
+    let mut beside = Vec::new();
+    collect_beside(leaves, 0, wanted, &mut beside)?;
+    Some(beside)
+}
+
+/// The part of [`multi_path`] under one node, whose first leaf has the number `first`.
+fn collect_beside(
+    leaves: &[Digest],
+    first: usize,
+    wanted: &[usize],
+    beside: &mut Vec<Digest>,
+) -> Option<()> {
+    if wanted.is_empty() {
+        beside.push(root(leaves.iter().copied()));
+        return Some(());
+    }
+    if leaves.len() <= 1 {
+        return Some(());
+    }
+    let split = usize::try_from(split(u64::try_from(leaves.len()).ok()?)?).ok()?;
+    let (left, right) = leaves.split_at_checked(split)?;
+    let middle = first.checked_add(split)?;
+    let (wanted_left, wanted_right) =
+        wanted.split_at_checked(wanted.partition_point(|index| *index < middle))?;
+    collect_beside(left, first, wanted_left, beside)?;
+    collect_beside(right, middle, wanted_right, beside)
+}
+
+/// The largest power of two below a size above 1: where RFC 6962 splits a tree.
+fn split(size: u64) -> Option<u64> {
+    1_u64.checked_shl(size.checked_sub(1)?.checked_ilog2()?)
+}
+
+/// The root that several leaves, by number, and the hashes of their [`multi_path`] lead to; `None`
+/// unless the numbers rise strictly below the size, and the hashes are exactly as many as needed.
+pub fn root_from_multi_path(
+    leaves: &[(u64, Digest)],
+    size: u64,
+    beside: &[Digest],
+) -> Option<Digest> {
+    let rises = leaves.windows(2).all(|two| matches!(two, [one, next] if one.0 < next.0));
+    if !rises || leaves.last()?.0 >= size {
+        return None;
+    }
+    let mut beside = beside.iter().copied();
+    let root = root_of_part(leaves, 0, size, &mut beside)?;
+    beside.next().is_none().then_some(root)
+}
+
+/// The hash of one node, over `size` leaves from the number `first` on. As deep as the size has
+/// bits at most.
+fn root_of_part(
+    leaves: &[(u64, Digest)],
+    first: u64,
+    size: u64,
+    beside: &mut impl Iterator<Item = Digest>,
+) -> Option<Digest> {
+    match leaves {
+        [] => return beside.next(),
+        [(_, one)] if size == 1 => return Some(*one),
+        _ => {}
+    }
+    let split = split(size)?;
+    let middle = first.checked_add(split)?;
+    let (left, right) =
+        leaves.split_at_checked(leaves.partition_point(|(index, _)| *index < middle))?;
+    let left = root_of_part(left, first, split, beside)?;
+    let right = root_of_part(right, middle, size.checked_sub(split)?, beside)?;
+    Some(node(&left, &right))
 }
 
 /// The root that a leaf and its path lead to (RFC 9162 section 2.1.3.2); `None` if the path does
@@ -198,7 +286,7 @@ mod tests {
                 _ => {}
             }
             tree = tree.with(leaves.clone());
-            assert_eq!(tree.root(), root(leaves.iter().copied()), "{step}");
+            assert_eq!(tree.head(), head_over(leaves.iter().copied()), "{step}");
         }
         assert!(leaves.len() > 20, "the tree has grown");
     }

@@ -51,14 +51,29 @@ impl Balance {
     }
 }
 
+/// The kind of the leaves for accounts.
+pub(crate) const ACCOUNT: u8 = 4;
+
 /// All accounts. Their net balances sum to zero at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Accounts {
-    balances: Leaves<4, Account, Balance>,
+    balances: Leaves<ACCOUNT, Account, Balance>,
     posting_count: u64,
 }
 
 impl Accounts {
+    /// Opens an account, so that its balance can be proved before anything has been posted to it.
+    pub(crate) fn open(&mut self, account: Account) {
+        if !self.balances.contains_key(&account) {
+            self.balances.insert(account, Balance::default());
+        }
+    }
+
+    /// Whether an account has a leaf in the state.
+    pub(crate) fn is_open(&self, account: &Account) -> bool {
+        self.balances.contains_key(account)
+    }
+
     /// Moves `amount` from `debit` to `credit`; a negative amount moves it the other way, and
     /// nothing moves nothing: then there is no posting.
     ///
@@ -95,7 +110,7 @@ impl Accounts {
 
     /// All accounts that have ever been used.
     pub fn iter(&self) -> impl Iterator<Item = (&Account, &Balance)> {
-        self.balances.iter()
+        self.balances.iter().filter(|(_, balance)| **balance != Balance::default())
     }
 
     /// The hashes of the accounts' leaves, by account.

@@ -12,13 +12,16 @@ use market::hash::Digest;
 use market::member::PartyId;
 use market::money::Money;
 use market::price::Price;
-use market::settlement::{CommunitySettlement, PartySettlement, Pool};
+use market::settlement::{CommunitySettlement, Imbalance, PartySettlement, Pool, PoolShare};
 use market::time::DeliveryPeriod;
 use market::trade::Trade;
+use market::zone::ZoneId;
+use std::collections::BTreeMap;
 
 use crate::block::CommittedBlock;
 use crate::merkle;
 use crate::posting::Posting;
+use crate::salt::{BlockSalt, LeafSalt, Tree};
 
 /// Everything that followed from one block.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,7 +61,7 @@ pub struct CommunitySettled {
 }
 
 /// One party's settlement of one delivery period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Settled {
     /// Whose.
     pub party: PartyId,
@@ -66,6 +69,32 @@ pub struct Settled {
     pub period: DeliveryPeriod,
     /// The figures that now hold.
     pub settlement: PartySettlement,
+    /// The parts in pools that they come from, so that the party can recompute its bill alone.
+    pub pooled: Vec<PoolPart>,
+}
+
+/// A party's part in one pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PoolPart {
+    /// The zone under which it cancelled.
+    pub zone: ZoneId,
+    /// Whether the party was long or short.
+    pub imbalance: Imbalance,
+    /// How much; always positive.
+    pub energy: Energy,
+    /// The price of the pool, before the wheeling charges up to the zone.
+    pub price: Price,
+}
+
+impl PoolPart {
+    /// The parts of each party.
+    pub(crate) fn by_party(shares: &[PoolShare]) -> BTreeMap<PartyId, Vec<Self>> {
+        let mut parts: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for PoolShare { party, zone, imbalance, energy, price, .. } in shares.iter().copied() {
+            parts.entry(party).or_default().push(Self { zone, imbalance, energy, price });
+        }
+        parts
+    }
 }
 
 /// What a gate decided for all together.
@@ -133,8 +162,21 @@ impl ResultLeaf {
     }
 
     /// Its hash in the results tree.
-    pub fn hash(&self) -> Digest {
-        merkle::leaf(&self.to_bytes())
+    pub fn hash(&self, salt: &LeafSalt) -> Digest {
+        salt.leaf(&self.to_bytes())
+    }
+
+    /// The delivery period that it is about.
+    pub fn period(&self) -> DeliveryPeriod {
+        match self {
+            Self::Clearing(summary) => summary.period,
+            Self::Trade(trade) => trade.period,
+            Self::Answer(answer) => answer.period,
+            Self::Settled(settled) => settled.period,
+            Self::Posting(posting) => posting.period,
+            Self::CommunitySettled(settled) => settled.period,
+            Self::Certificate(origin) => origin.period,
+        }
     }
 
     /// Whether a party is named in it.
@@ -161,7 +203,7 @@ impl BlockResults {
             leaves.extend(result.trades.iter().cloned().map(ResultLeaf::Trade));
             leaves.extend(result.answers.iter().cloned().map(ResultLeaf::Answer));
         }
-        leaves.extend(self.settlements.iter().copied().map(ResultLeaf::Settled));
+        leaves.extend(self.settlements.iter().cloned().map(ResultLeaf::Settled));
         leaves.extend(self.communities.iter().cloned().map(ResultLeaf::CommunitySettled));
         leaves.extend(self.certificates.iter().cloned().map(ResultLeaf::Certificate));
         leaves.extend(self.postings.iter().copied().map(ResultLeaf::Posting));
@@ -169,10 +211,17 @@ impl BlockResults {
     }
 }
 
+/// The hashes of the leaves, salted.
+pub(crate) fn result_hashes<'a>(
+    leaves: &'a [ResultLeaf],
+    salt: &'a BlockSalt,
+) -> impl Iterator<Item = Digest> + 'a {
+    leaves.iter().zip(salt.leaf_salts(Tree::Results)).map(|(leaf, salt)| leaf.hash(&salt))
+}
+
 /// What a header says about leaves: the head of their Merkle tree, their number included.
-pub fn results_root(leaves: &[ResultLeaf]) -> Digest {
-    let size = u64::try_from(leaves.len()).unwrap_or(u64::MAX);
-    merkle::head(size, &merkle::root(leaves.iter().map(ResultLeaf::hash)))
+pub fn results_root(leaves: &[ResultLeaf], salt: &BlockSalt) -> Digest {
+    merkle::head_over(result_hashes(leaves, salt))
 }
 
 /// What nodes serve to whoever follows the chain.

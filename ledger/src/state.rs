@@ -26,7 +26,7 @@ use crate::charter::Charter;
 use crate::genesis::Genesis;
 use crate::leaves::{Leaves, leaf};
 use crate::merkle::{self, KeptTree};
-use crate::posting::Accounts;
+use crate::posting::{Account, Accounts};
 use crate::transaction::Transaction;
 use crate::validators::ValidatorSet;
 
@@ -74,6 +74,8 @@ pub struct State {
 impl State {
     /// The state before the first block.
     pub fn at_genesis(genesis: &Genesis) -> Self {
+        let mut accounts = Accounts::default();
+        genesis.members.keys().for_each(|party| accounts.open(Account::Party(*party)));
         Self {
             chain: genesis.chain_id(),
             starts_at: genesis.starts_at,
@@ -89,7 +91,7 @@ impl State {
             curves: Leaves::default(),
             closed_ex_post: Leaves::default(),
             flows: Leaves::default(),
-            accounts: Accounts::default(),
+            accounts,
             tree: Arc::default(),
         }
     }
@@ -257,22 +259,23 @@ impl State {
         }
     }
 
-    /// The Merkle root over the state's entries, each leaf a kind, a key and a value, by kind and
+    /// The head of the Merkle tree of the state's entries, each leaf a kind, a key and a value, by kind and
     /// key: one leaf for height and time, one for the rules, one for the grid, one per member, one
     /// per account, and one per period and kind of what is open in it. The tip is not part of it:
     /// it names the header that carries this root.
     pub fn root(&self) -> Digest {
-        merkle::root(self.hashes())
+        merkle::head_over(self.hashes())
     }
 
     /// The same root, for the next block's to be made from: what a block leaves as it was is not
     /// hashed again.
     pub(crate) fn next_root(&mut self) -> Digest {
         self.tree = Arc::new(self.tree.with(self.hashes().collect()));
-        self.tree.root()
+        self.tree.head()
     }
 
-    fn hashes(&self) -> impl Iterator<Item = Digest> {
+    /// The hashes of all leaves, in the order of the tree.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = Digest> {
         let now = leaf(1, &(), &(self.height, self.time, self.accounts.posting_count()));
         std::iter::once(now)
             .chain(self.charter.hashes().iter().copied())

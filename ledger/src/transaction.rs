@@ -47,6 +47,15 @@ impl Transaction {
         borsh::from_slice(bytes).map_err(|_| NotATransaction(bytes.len()))
     }
 
+    /// Whether it is a party's, or names it.
+    pub fn concerns(&self, party: &PartyId) -> bool {
+        match self {
+            Self::Order(envelope) => envelope.unverified().party == *party,
+            Self::Reading(envelope) => envelope.unverified().party == *party,
+            Self::Curve(envelope) => envelope.unverified().party == *party,
+        }
+    }
+
     /// The SHA-256 of its bytes, signature included.
     pub fn hash(&self) -> Digest {
         Digest::of(&[&self.to_bytes()])

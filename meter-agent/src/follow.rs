@@ -1,11 +1,12 @@
 //! Follows the chain: checks certificates, fetches what is missing, and keeps what concerns this
 //! household. Answers never come back to whoever sent an order; they stand in the next block.
 
-use ledger::block::{Block, BlockHash, CommittedBlock, Header, transactions_root};
+use ledger::block::{BlockHash, Header};
 use ledger::certificate::CommitCertificate;
 use ledger::follower::{LightFollower, NotFollowed};
 use ledger::genesis::Genesis;
-use ledger::results::{ResultLeaf, ServedBlock, results_root};
+use ledger::results::{ResultLeaf, ServedBlock};
+use ledger::transaction::Transaction;
 use market::answer::Answer;
 use market::member::PartyId;
 use market::time::Timestamp;
@@ -187,13 +188,9 @@ impl Following {
         }
         self.announced = self.announced.max(header.height);
         // A block in which nothing was said and nothing decided is known by its header.
-        let is_empty = header.transactions_root == transactions_root(&[])
-            && header.results_root == results_root(&[]);
-        if is_empty && header.height == self.follower.height().saturating_add(1) {
-            let block = Block { header, transactions: Vec::new() };
-            let committed = CommittedBlock { block, certificate };
-            let served = ServedBlock { committed, results: Some(Vec::new()) };
-            return match self.take(&served, from).await {
+        let next = header.height == self.follower.height().saturating_add(1);
+        if header.is_of_nothing() && next {
+            return match self.take_header(&header, &certificate, from).await {
                 Ok(()) => Stopped::UpToDate,
                 Err(stopped) => stopped,
             };
@@ -282,19 +279,36 @@ impl Following {
             tracing::warn!(%peer, "a neighbour served a block without its results");
             return Err(Stopped::Peer(peer, SHUN_FOR));
         }
-        let (block, leaves) = match self.follower.follow(served) {
-            Ok(followed) => followed,
-            Err(error @ NotFollowed::UnknownValidators(_)) => {
-                return Err(Stopped::Validators(error));
-            }
-            Err(error) => {
-                tracing::warn!(%peer, %error, "a neighbour served a block that does not hold");
-                return Err(Stopped::Peer(peer, SHUN_FOR));
-            }
-        };
+        let (block, leaves) =
+            self.follower.follow(served).map_err(|error| not_followed(error, peer))?;
+        self.keep(before, block.header.time, &block.transactions, leaves).await
+    }
+
+    /// Verifies the next block, in which nothing was said and nothing decided, by its header.
+    async fn take_header(
+        &mut self,
+        header: &Header,
+        certificate: &CommitCertificate,
+        peer: PeerId,
+    ) -> Result<(), Stopped> {
+        let before = self.follower.clone();
+        let followed = self.follower.follow_header(header, certificate);
+        followed.map_err(|error| not_followed(error, peer))?;
+        self.keep(before, header.time, &[], &[]).await
+    }
+
+    /// Keeps what concerns the household of a block that was followed. If that fails, the block
+    /// is followed again: the follower stands `before` it then.
+    async fn keep(
+        &mut self,
+        before: LightFollower,
+        time: Timestamp,
+        transactions: &[Transaction],
+        leaves: &[ResultLeaf],
+    ) -> Result<(), Stopped> {
         let position =
             ChainPosition { height: self.follower.height(), tip: *self.follower.tip().as_bytes() };
-        let (effects, answers) = concerning(self.follow.party, block, leaves, position);
+        let (effects, answers) = concerning(self.follow.party, transactions, leaves, position);
         let concerns =
             !(effects.own.is_empty() && effects.fills.is_empty() && effects.settled.is_empty());
         let due = position.height.saturating_sub(self.kept_height) >= KEEP_EVERY;
@@ -312,7 +326,7 @@ impl Following {
         }
         let followed = Followed {
             height: position.height,
-            time: block.header.time,
+            time,
             effects: concerns.then_some(effects),
             answers,
             totals,
@@ -321,14 +335,23 @@ impl Following {
     }
 }
 
+/// What it means that a neighbour's block is not followed.
+fn not_followed(error: NotFollowed, peer: PeerId) -> Stopped {
+    if let NotFollowed::UnknownValidators(_) = error {
+        return Stopped::Validators(error);
+    }
+    tracing::warn!(%peer, %error, "a neighbour served a block that does not hold");
+    Stopped::Peer(peer, SHUN_FOR)
+}
+
 /// What a block means to one party.
 fn concerning(
     party: PartyId,
-    block: &Block,
+    transactions: &[Transaction],
     leaves: &[ResultLeaf],
     position: ChainPosition,
 ) -> (BlockEffects, Vec<Answer>) {
-    let own = block.transactions.iter().filter_map(|transaction| {
+    let own = transactions.iter().filter_map(|transaction| {
         let (key, author, sequence) = sequence_of(transaction)?;
         (author == party).then(|| OwnTransaction { hash: transaction.hash(), key, sequence })
     });
@@ -346,7 +369,7 @@ fn concerning(
                 });
                 answers.push(answer.clone());
             }
-            ResultLeaf::Settled(settled) => effects.settled.push(*settled),
+            ResultLeaf::Settled(settled) => effects.settled.push(settled.clone()),
             // A trade is told by its answer, a posting and a certificate by the settlement.
             ResultLeaf::Trade(_)
             | ResultLeaf::Posting(_)

@@ -9,7 +9,7 @@ mod figures;
 mod options;
 mod orders;
 mod output;
-mod progress;
+pub(crate) mod progress;
 mod report;
 mod sheet;
 mod tables;

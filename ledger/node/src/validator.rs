@@ -5,9 +5,12 @@ use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash};
 use ledger::certificate::CommitCertificate;
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::validators::ValidatorSet;
 use market::time::{Clock, Timestamp};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -94,7 +97,10 @@ impl Validator {
     /// it is thrown away: a bare block always can be, and the chain goes on.
     fn draft(&self) -> Result<Executed, Fatal> {
         let doing = || format!("build block {}", self.state.height().saturating_add(1));
-        let open = || Draft::open(&self.state, self.next_time());
+        let mut salt = [0; 32];
+        SysRng.try_fill_bytes(&mut salt).map_err(|error| Fatal::new(doing(), error))?;
+        let salt = BlockSalt::from_bytes(salt);
+        let open = || Draft::open(&self.state, self.next_time(), salt);
         let draft = self.filled(open().map_err(|error| Fatal::new(doing(), error))?);
         let transactions_count = draft.transaction_count();
         match draft.finish() {

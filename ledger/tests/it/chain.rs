@@ -276,7 +276,8 @@ fn what_the_state_judges_alone_is_what_a_block_would_judge() {
         reading(0, quarter(20), (1, 1), 1),
         reading(0, quarter(20), (1, 1), 2),
     ] {
-        let mut draft = ledger::draft::Draft::open(&chain.state, at).unwrap();
+        let mut draft =
+            ledger::draft::Draft::open(&chain.state, at, crate::neighbourhood::salt(1)).unwrap();
         let judged = chain.state.admit(&said, at);
         assert_eq!(chain.state.check(&said, at), judged, "only the signature is left out");
         assert_eq!(draft.admit(said), judged);

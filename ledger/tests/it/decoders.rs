@@ -4,8 +4,10 @@
 
 use ledger::block::Block;
 use ledger::genesis;
+use ledger::pruned::PrunedBlock;
 use ledger::receipt::Receipt;
 use ledger::results::{Cleared, ServedBlock};
+use ledger::statement::StatementBundle;
 use ledger::transaction::{NotATransaction, TRANSACTION_BYTES_MAX, Transaction};
 use market::book::{BookedOrder, SealedBook, sealed_from_orders};
 use market::clearing::laws::BrokenLaw;
@@ -13,6 +15,7 @@ use market::clearing::{MechanismKind, clear, laws};
 use market::hash::Digest;
 
 use crate::neighbourhood::{Chain, genesis as neighbourhood, quarter};
+use crate::street::{bundle, street};
 
 /// xorshift64: the same numbers on every run.
 struct Random(u64);
@@ -143,15 +146,42 @@ fn served_blocks_are_read_from_one_spelling_or_refused() {
 }
 
 #[test]
+fn pruned_blocks_are_read_from_one_spelling_or_refused() {
+    let chain = Chain::of_one_traded_quarter();
+    let pruned =
+        |height| PrunedBlock::of(&chain.served(height).committed.block, &chain.leaves(height));
+    let seeds: Vec<_> = (1..=6).map(|height| pruned(height).to_bytes()).collect();
+    feed(&seeds, 10_000, |bytes| {
+        let Ok(read) = PrunedBlock::from_bytes(bytes) else { return false };
+        assert_eq!(read.to_bytes(), bytes);
+        assert_eq!(read.verify(), Ok(()));
+        true
+    });
+}
+
+#[test]
 fn receipt_files_are_read_from_one_spelling_and_proved_only_if_untouched() {
     let chain = Chain::of_one_traded_quarter();
     let genesis = neighbourhood();
     let committed = chain.served(2).committed;
-    let receipt = Receipt::of(&chain.leaves(2), 1, &committed.block.header, &committed.certificate);
+    let receipt = Receipt::of_result(&committed, &chain.leaves(2), 1, &[]);
     let text = receipt.expect("a leaf").to_json();
     feed(&[text.clone().into_bytes()], 4_000, |bytes| {
         let Ok(changed) = std::str::from_utf8(bytes) else { return false };
         let Ok(read) = Receipt::from_json(changed) else { return false };
+        assert_eq!(read.to_json(), changed);
+        assert_eq!(read.verify(&genesis).is_ok(), changed == text);
+        true
+    });
+}
+
+#[test]
+fn statement_files_are_read_from_one_spelling_and_proved_only_if_untouched() {
+    let (genesis, chain) = street();
+    let text = bundle(&genesis, &chain, 3, (10, 11)).to_json();
+    feed(&[text.clone().into_bytes()], 1_000, |bytes| {
+        let Ok(changed) = std::str::from_utf8(bytes) else { return false };
+        let Ok(read) = StatementBundle::from_json(changed) else { return false };
         assert_eq!(read.to_json(), changed);
         assert_eq!(read.verify(&genesis).is_ok(), changed == text);
         true

@@ -1,10 +1,11 @@
 //! Followers go on with certified blocks that follow, and with nothing else.
 
 use ledger::apply::BlockRefused;
-use ledger::block::BlockHash;
+use ledger::block::{BlockHash, MalformedBlock};
 use ledger::certificate::CertificateError;
 use ledger::follower::{Follower, LightFollower, NotFollowed};
 use ledger::results::ServedBlock;
+use ledger::salt::BlockSalt;
 use market::hash::Digest;
 use market::keys::ChainId;
 
@@ -169,4 +170,29 @@ fn followers_go_on_from_what_they_kept() {
     assert_eq!(full.state(), &chain.state);
     light.follow(&chain.served(7)).unwrap();
     assert_eq!(light.tip(), chain.state.tip());
+}
+
+#[test]
+fn a_light_follower_takes_a_block_of_nothing_by_its_header_alone() {
+    let (mut chain, _, mut light, served) = at_height_5();
+    let said = &served.committed;
+    let refused = light.follow_header(&said.block.header, &said.certificate).unwrap_err();
+    assert_eq!(refused, NotFollowed::BodyMissing(said.block.hash()));
+    light.follow(&served).unwrap();
+    chain.block(minute(400), vec![]);
+    let bare = chain.served(7).committed;
+    let uncertified = certify(&bare.block.header, &[0, 1]);
+    assert!(light.follow_header(&bare.block.header, &uncertified).is_err());
+    light.follow_header(&bare.block.header, &bare.certificate).unwrap();
+    assert_eq!((light.height(), light.tip()), (7, chain.state.tip()));
+}
+
+#[test]
+fn a_body_with_another_salt_is_not_followed() {
+    let (full, light) = refusals(|s| s.committed.block.salt = BlockSalt::from_bytes(OTHER));
+    assert!(matches!(
+        full,
+        Some(NotFollowed::Refused(BlockRefused::RootDiffers { name: "salt commitment", .. }))
+    ));
+    assert!(matches!(light, Some(NotFollowed::Body(MalformedBlock::Salt { .. }))));
 }

@@ -3,20 +3,31 @@
 //! `HIDAMARI_REWRITE=1 cargo nextest run -p ledger golden` writes the files anew. A difference in
 //! one of them is another format: existing chains, signatures and receipts stop holding.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ledger::block::Header;
 use ledger::certificate::{VoteKind, vote_bytes};
+use ledger::chain_file::write;
 use ledger::genesis;
+use ledger::merkle::{head_over, leaf, multi_path, path};
+use ledger::posting::Account;
+use ledger::pruned::PrunedBlock;
 use ledger::receipt::Receipt;
+use ledger::salt::Tree;
+use ledger::state_proof::balance_bytes;
+use ledger::statement::StatementBundle;
 use ledger::transaction::Transaction;
 use ledger::validators::{Address, Validator};
+use market::hash::Digest;
 use market::order::Side;
 use market::signed::signed_bytes;
 
+use crate::handovers::{changes, late_receipt};
 use crate::neighbourhood::{
-    Chain, genesis as neighbourhood, order, quarter, reading, validator_key,
+    Chain, genesis as neighbourhood, order, party, quarter, reading, validator_key,
 };
+use crate::street::{bundle, street};
 
 /// Compares with the file, or writes it.
 fn compare(name: &str, actual: &str) {
@@ -82,12 +93,99 @@ fn canonical_bytes() {
     line("vote.prevote", vote(VoteKind::Prevote, true));
     line("vote.precommit", vote(VoteKind::Precommit, true));
     line("vote.precommit_nil", vote(VoteKind::Precommit, false));
-    for (number, leaf) in Chain::of_one_traded_quarter().leaves(2).iter().enumerate() {
-        line(&format!("leaf.{number}.bytes"), hex::encode(leaf.to_bytes()));
-        line(&format!("leaf.{number}.hash"), leaf.hash().to_string());
+    let traded = Chain::of_one_traded_quarter();
+    let first = traded.served(1).committed.block;
+    line("block.1.salt", hex::encode(first.salt.as_bytes()));
+    for (number, transaction) in (0..).zip(&first.transactions) {
+        let salt = first.salt.leaf_salt(Tree::Transactions, number);
+        line(&format!("block.1.transaction.{number}.bytes"), hex::encode(transaction.to_bytes()));
+        line(&format!("block.1.transaction.{number}.salt"), salt.to_string());
+        let hash = salt.leaf(&transaction.to_bytes());
+        line(&format!("block.1.transaction.{number}.hash"), hash.to_string());
     }
+    line("block.1.transactions_root", first.header.transactions_root.to_string());
+    let mut pruned = PrunedBlock::of(&first, &[]);
+    pruned.erase(&party(1));
+    line("block.1.without_party_1", hex::encode(pruned.to_bytes()));
+    line("tree.0.head", head_over([]).to_string());
+    let five: Vec<_> = (0..5_u8).map(|n| leaf(&[n])).collect();
+    line("tree.5.leaf.0", five[0].to_string());
+    line("tree.5.head", head_over(five.iter().copied()).to_string());
+    let hashes =
+        |hashes: Vec<Digest>| hashes.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
+    line("tree.5.path.2", hashes(path(&five, 2).expect("a leaf")));
+    line("tree.5.multi_path.1.4", hashes(multi_path(&five, &[1, 4]).expect("leaves")));
+    let (account, state) = (Account::Party(party(0)), &traded.blocks[5].state);
+    let balance = state.accounts().balance(&account);
+    line("balance.bytes", hex::encode(balance_bytes(&account, &balance)));
+    line("balance.hash", leaf(&balance_bytes(&account, &balance)).to_string());
+    for (number, handover) in changes().iter().enumerate() {
+        line(&format!("handover.{number}.header"), encoded(&handover.header));
+        line(&format!("handover.{number}.certificate"), encoded(&handover.certificate));
+        line(&format!("handover.{number}.validators"), encoded(&handover.validators));
+        let hash = handover.validators.hash();
+        line(&format!("handover.{number}.validators_hash"), hash.to_string());
+    }
+    let second = traded.served(2).committed.block;
+    line("block.2.results_root", second.header.results_root.to_string());
+    line("block.2.salt", hex::encode(second.salt.as_bytes()));
+    line("block.2.salt_commitment", second.salt.commitment().to_string());
+    for (number, leaf) in Chain::of_one_traded_quarter().leaves(2).iter().enumerate() {
+        let salt = second.salt.leaf_salt(Tree::Results, u64::try_from(number).expect("few"));
+        line(&format!("leaf.{number}.salt"), salt.to_string());
+        line(&format!("leaf.{number}.bytes"), hex::encode(leaf.to_bytes()));
+        line(&format!("leaf.{number}.hash"), leaf.hash(&salt).to_string());
+    }
+    let mut file = Vec::new();
+    let blocks = (1..=traded.blocks.len()).map(|height| traded.served(height));
+    write(&mut file, &chain, blocks).expect("into memory");
+    line("chain_file.sha256", Digest::of(&[&file]).to_string());
     let text = lines.join("\n") + "\n";
     compare("canonical_bytes.txt", &text);
+    check_document(&text);
+}
+
+/// Every worked number of the page on formats is one of the golden ones.
+fn check_document(golden: &str) {
+    let page = include_str!("../../../docs/formats.md");
+    let golden: BTreeSet<_> = golden.lines().collect();
+    let name = |line: &str| line.split_once(" = ").map(|(name, _)| name.to_owned());
+    let names: BTreeSet<_> = golden.iter().filter_map(|line| name(line)).collect();
+    let worked = page.lines().filter(|line| name(line).is_some_and(|name| names.contains(&name)));
+    let mut count = 0;
+    for line in worked {
+        assert!(golden.contains(line), "docs/formats.md: {line}");
+        count += 1;
+    }
+    assert!(count > 15, "docs/formats.md works out {count} numbers");
+}
+
+#[test]
+fn receipts_of_other_kinds_and_a_statement() {
+    let chain = Chain::of_one_traded_quarter();
+    let committed = chain.served(6).committed;
+    let reading = Receipt::of_transaction(&committed, 0, &[]).expect("a leaf");
+    compare("receipt_transaction.json", &reading.to_json());
+    let (account, state) = (Account::Party(party(0)), &chain.blocks[5].state);
+    let balance = Receipt::of_balance(&committed, state, &account, &[]).expect("an account");
+    compare("receipt_balance.json", &balance.to_json());
+    compare("receipt_handovers.json", &late_receipt().to_json());
+    let (genesis, street) = street();
+    compare("street.toml", &genesis::write(&genesis).expect("a sound genesis"));
+    let bundle = bundle(&genesis, &street, 3, (8, 12));
+    compare("statement.json", &bundle.to_json());
+    // What lies on disk holds by itself.
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    let file = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a golden file");
+    let neighbours = genesis::read(&file("genesis.toml")).expect("a genesis");
+    for name in ["receipt_transaction.json", "receipt_balance.json", "receipt_handovers.json"] {
+        let receipt = Receipt::from_json(&file(name)).expect("a receipt");
+        assert!(receipt.verify(&neighbours).is_ok(), "{name}");
+    }
+    let genesis = genesis::read(&file("street.toml")).expect("a genesis");
+    let statement = StatementBundle::from_json(&file("statement.json")).expect("a bundle");
+    let statement = statement.verify(&genesis).expect("it holds");
+    assert!(statement.lines.iter().any(|line| line.corrects), "with a correction");
 }
 
 /// The layout of a vote, written out by hand from its documentation.
@@ -111,7 +209,7 @@ fn a_receipt_and_the_genesis_that_it_is_checked_against() {
     let chain = Chain::of_one_traded_quarter();
     let committed = chain.served(2).committed;
     let leaves = chain.leaves(2);
-    let trade = Receipt::of(&leaves, 1, &committed.block.header, &committed.certificate);
+    let trade = Receipt::of_result(&committed, &leaves, 1, &[]);
     compare("receipt.json", &trade.expect("a leaf").to_json());
     compare("genesis.toml", &genesis::write(&neighbourhood()).expect("a sound genesis"));
     // What lies on disk holds by itself.

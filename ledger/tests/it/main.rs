@@ -4,12 +4,17 @@ mod neighbourhood;
 
 mod certificates;
 mod chain;
+mod chain_files;
 mod complete_rules;
 mod decoders;
 mod followers;
 mod genesis_files;
 mod golden;
+mod handovers;
 mod proofs;
+mod pruned;
 mod receipts;
 mod refusals;
 mod settling;
+mod statements;
+mod street;

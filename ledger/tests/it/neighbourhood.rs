@@ -7,6 +7,7 @@ use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
 use ledger::posting::Account;
 use ledger::results::{ResultLeaf, ServedBlock};
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use ledger::validators::{Validator, ValidatorSet};
@@ -14,6 +15,7 @@ use market::admission::Rejection;
 use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateSchedule;
+use market::hash::Digest;
 use market::keys::{ChainId, SigningKey};
 use market::member::{Member, MeteringPointId, PartyId};
 use market::order::{Order, Preferences, Side, Step};
@@ -185,6 +187,11 @@ pub(crate) fn reading_in(
     Transaction::Reading(Signed::sign(reading, &chain, &party_key(n)).into_envelope())
 }
 
+/// What a proposer would draw at random for a height.
+pub(crate) fn salt(height: u64) -> BlockSalt {
+    BlockSalt::from_bytes(*Digest::of(&[b"a salt", &height.to_be_bytes()]).as_bytes())
+}
+
 /// The certificate of a header, signed by these validators.
 pub(crate) fn certify(header: &Header, signers: &[usize]) -> CommitCertificate {
     certificate(&header.chain, header.height, header.hash(), signers)
@@ -234,7 +241,8 @@ impl Chain {
         time: Timestamp,
         said: Vec<Transaction>,
     ) -> (&Executed, Vec<Rejection>) {
-        let mut draft = Draft::open(&self.state, time).expect("the time rises");
+        let mut draft =
+            Draft::open(&self.state, time, salt(self.state.height() + 1)).expect("the time rises");
         let refused = said.into_iter().filter_map(|one| draft.admit(one).err()).collect();
         let executed = draft.finish().expect("a block");
         let bytes = executed.block.to_bytes();

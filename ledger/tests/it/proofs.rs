@@ -1,6 +1,8 @@
 //! Merkle proofs: every leaf proves itself, at its place, in a tree of its size, and nothing else.
 
-use ledger::merkle::{head, leaf, path, root, root_from_path};
+use ledger::merkle::{
+    head, head_over, leaf, multi_path, path, root, root_from_multi_path, root_from_path,
+};
 use market::hash::Digest;
 use proptest::prelude::*;
 
@@ -50,6 +52,82 @@ proptest! {
         hashes[bit / 256][bit % 256 / 8] ^= 1 << (bit % 8);
         let flipped: Vec<_> = hashes.into_iter().map(Digest::from_bytes).collect();
         prop_assert_ne!(proven(flipped[0], at, count, &flipped[1..]), Some(head_of(&leaves)));
+    }
+}
+
+/// Every set of leaves of every small tree leads to the root with its multi-proof, which holds no
+/// hash that the leaves give anyway; and never for another size, place, leaf or hash.
+#[test]
+fn every_set_of_leaves_of_every_small_tree_proves_itself_and_nothing_else() {
+    for count in 1..9_usize {
+        let leaves = leaves(count);
+        for set in 1..1_u32 << count {
+            let wanted: Vec<usize> = (0..count).filter(|n| set & (1 << n) != 0).collect();
+            let beside = multi_path(&leaves, &wanted).unwrap();
+            let single: usize = wanted.iter().map(|at| path(&leaves, *at).unwrap().len()).sum();
+            assert!(beside.len() <= single, "never longer than single paths");
+            let at = |n: &usize| (u64::try_from(*n).unwrap(), leaves[*n]);
+            let chosen: Vec<_> = wanted.iter().map(at).collect();
+            let head_of_size = |chosen: &[(u64, Digest)], size: u64, beside: &[Digest]| {
+                Some(head(size, &root_from_multi_path(chosen, size, beside)?))
+            };
+            let expected = Some(head_over(leaves.iter().copied()));
+            for size in 0..20 {
+                let holds = head_of_size(&chosen, size, &beside) == expected;
+                assert_eq!(holds, size == u64::try_from(count).unwrap(), "{wanted:?} of {size}");
+            }
+            let size = u64::try_from(count).unwrap();
+            for (n, _) in beside.iter().enumerate() {
+                let mut changed = beside.clone();
+                changed[n] = leaf(b"other");
+                assert_ne!(head_of_size(&chosen, size, &changed), expected);
+                changed.remove(n);
+                assert_eq!(head_of_size(&chosen, size, &changed), None);
+            }
+            let longer = [beside.clone(), vec![leaves[0]]].concat();
+            assert_eq!(head_of_size(&chosen, size, &longer), None);
+            for n in 0..chosen.len() {
+                let mut changed = chosen.clone();
+                changed[n].1 = leaf(b"other");
+                assert_ne!(head_of_size(&changed, size, &beside), expected);
+                let mut doubled = chosen.clone();
+                doubled.insert(n, chosen[n]);
+                assert_eq!(head_of_size(&doubled, size, &beside), None);
+                for other in 0..size {
+                    let mut moved = chosen.clone();
+                    moved[n].0 = other;
+                    let holds = head_of_size(&moved, size, &beside) == expected;
+                    assert_eq!(holds, other == chosen[n].0);
+                }
+            }
+        }
+        assert_eq!(multi_path(&leaves, &[]), None);
+        assert_eq!(multi_path(&leaves, &[count]), None);
+        assert_eq!(multi_path(&leaves, &[0, 0]), None);
+    }
+    assert_eq!(root_from_multi_path(&[], 0, &[]), None);
+    assert_eq!(root_from_multi_path(&[(0, leaf(b"x"))], u64::MAX, &[]), None);
+}
+
+proptest! {
+    #[test]
+    fn multi_proofs_of_large_trees_lead_to_the_root(
+        (count, wanted) in (1..700_usize).prop_flat_map(|count| {
+            (Just(count), prop::collection::btree_set(0..count, 1..20))
+        }),
+    ) {
+        let leaves = leaves(count);
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        let beside = multi_path(&leaves, &wanted).unwrap();
+        let chosen: Vec<_> = wanted.iter().map(|at| (*at as u64, leaves[*at])).collect();
+        let root_found = root_from_multi_path(&chosen, count as u64, &beside);
+        prop_assert_eq!(root_found, Some(root(leaves.iter().copied())));
+        // One leaf: the same hashes as its path, in another order.
+        let one = multi_path(&leaves, &wanted[..1]).unwrap();
+        let mut sorted = (one, path(&leaves, wanted[0]).unwrap());
+        sorted.0.sort();
+        sorted.1.sort();
+        prop_assert_eq!(sorted.0, sorted.1);
     }
 }
 

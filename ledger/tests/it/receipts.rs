@@ -1,16 +1,16 @@
 //! Receipts: every result of a block can be proved offline, and no byte of a receipt file is free.
 
+use ledger::block::CommittedBlock;
 use ledger::genesis::Genesis;
-use ledger::receipt::{Receipt, ReceiptError};
+use ledger::posting::Account;
+use ledger::receipt::{Evidence, Receipt, ReceiptError};
 use ledger::results::ResultLeaf;
 
-use crate::neighbourhood::{Chain, certify, genesis, minute, serve};
+use crate::neighbourhood::{Chain, certify, genesis, minute, party};
 
 fn receipt(chain: &Chain, height: usize, index: usize) -> Receipt {
-    let executed = &chain.blocks[height - 1];
-    let certificate = serve(executed).committed.certificate;
-    let leaves = chain.leaves(height);
-    Receipt::of(&leaves, index, &executed.block.header, &certificate).expect("a leaf")
+    let committed = chain.served(height).committed;
+    Receipt::of_result(&committed, &chain.leaves(height), index, &[]).expect("a leaf")
 }
 
 /// The receipt of the trade at height 2.
@@ -36,13 +36,14 @@ fn every_result_of_every_block_has_a_receipt_that_says_what_it_proves() {
             let text = receipt.to_json();
             assert_eq!(Receipt::from_json(&text).as_ref(), Ok(&receipt));
             let proven = receipt.verify(&genesis).unwrap();
-            assert_eq!(proven.leaf(), leaf);
+            let stated =
+                matches!(proven.evidence(), Evidence::Result { leaf: said, .. } if said == leaf);
+            assert!(stated);
             assert_eq!(proven.header().height, u64::try_from(height).unwrap());
             sentences.push(proven.sentence());
         }
-        let (leaves, served) = (chain.leaves(height), chain.served(height).committed);
-        let (header, certificate) = (&served.block.header, &served.certificate);
-        assert_eq!(Receipt::of(&leaves, leaves.len(), header, certificate), None);
+        let (leaves, committed) = (chain.leaves(height), chain.served(height).committed);
+        assert_eq!(Receipt::of_result(&committed, &leaves, leaves.len(), &[]), None);
     }
     for what in [
         "a clearing of",
@@ -60,6 +61,55 @@ fn every_result_of_every_block_has_a_receipt_that_says_what_it_proves() {
     );
 }
 
+#[test]
+fn every_transaction_and_every_account_has_a_receipt_too() {
+    let chain = Chain::of_one_traded_quarter();
+    let genesis = genesis();
+    let mut sentences = Vec::new();
+    let mut prove = |receipt: Receipt| {
+        let text = receipt.to_json();
+        assert_eq!(Receipt::from_json(&text).as_ref(), Ok(&receipt));
+        sentences.push(receipt.verify(&genesis).unwrap().sentence());
+    };
+    for (height, executed) in (1..).zip(&chain.blocks) {
+        let committed = chain.served(height).committed;
+        for index in 0..committed.block.transactions.len() {
+            prove(Receipt::of_transaction(&committed, index, &[]).unwrap());
+        }
+        let none = committed.block.transactions.len();
+        assert_eq!(Receipt::of_transaction(&committed, none, &[]), None);
+        for account in (0..4).map(|n| Account::Party(party(n))) {
+            prove(Receipt::of_balance(&committed, &executed.state, &account, &[]).unwrap());
+        }
+    }
+    let committed = chain.served(1).committed;
+    let unused = Receipt::of_balance(&committed, &chain.blocks[0].state, &Account::Supplier, &[]);
+    assert_eq!(unused, None, "nobody has opened it");
+    for what in ["the bid of party a0", "the offer of party a1", "the reading of party a3"] {
+        assert!(sentences.iter().any(|sentence| sentence.contains(what)), "{what}");
+    }
+    assert!(sentences.iter().any(|s| s.contains("has paid 0.000000 and received 0.000000 holds")));
+    assert!(sentences.iter().any(|s| s.contains("has paid 0.") && !s.contains("paid 0.000000")));
+}
+
+#[test]
+fn a_receipt_of_one_kind_is_none_of_another() {
+    let chain = Chain::of_one_traded_quarter();
+    let (committed, genesis) = (chain.served(1).committed, genesis());
+    let order = Receipt::of_transaction(&committed, 0, &[]).unwrap();
+    let account = Account::Party(party(0));
+    let state = &chain.blocks[0].state;
+    let balance = Receipt::of_balance(&committed, state, &account, &[]).unwrap();
+    for (receipt, kind) in [(order, "transaction"), (balance, "balance")] {
+        let text = receipt.to_json();
+        for other in ["transaction", "balance", "result"].into_iter().filter(|one| *one != kind) {
+            let (from, to) = (format!("\"kind\": \"{kind}\""), format!("\"kind\": \"{other}\""));
+            let error = verify(&text.replace(&from, &to), &genesis).unwrap_err().to_string();
+            assert!(error.starts_with("step 2, leaf"), "{error}");
+        }
+    }
+}
+
 /// Every byte of the file, replaced by each of several other characters: a digit, a letter that is
 /// hexadecimal, the same letter in the other case, white space, punctuation.
 #[test]
@@ -67,7 +117,7 @@ fn no_byte_of_a_receipt_file_can_change_unnoticed() {
     let genesis = genesis();
     let text = of_a_trade().to_json();
     assert!(verify(&text, &genesis).is_ok());
-    let mut steps = [0_usize; 6];
+    let mut steps = [0_usize; 7];
     for at in 0..text.len() {
         let byte = text.as_bytes()[at];
         let next_digit = if byte == b'9' || byte == b'f' { byte - 1 } else { byte + 1 };
@@ -85,8 +135,9 @@ fn no_byte_of_a_receipt_file_can_change_unnoticed() {
             steps[step] += 1;
         }
     }
-    // Each of the five steps catches something.
-    assert!(steps[1..].iter().all(|caught| *caught > 0), "{steps:?}");
+    // Each step catches something; handovers there are none.
+    let caught = |step: usize| steps[step] > 0;
+    assert!([1, 2, 3, 4, 6].into_iter().all(caught), "{steps:?}");
 }
 
 #[test]
@@ -113,7 +164,8 @@ fn the_number_of_results_cannot_be_misstated() {
         let good = receipt(&chain, 6, index);
         for size in 0..3 * good.size {
             let changed = Receipt { size, ..good.clone() };
-            let expected = if size == good.size { None } else { Some(ReceiptError::Path) };
+            let expected =
+                if size == good.size { None } else { Some(ReceiptError::Path("results")) };
             assert_eq!(changed.verify(&genesis).err(), expected, "{size}");
         }
     }
@@ -130,16 +182,16 @@ fn each_step_is_named_when_it_fails() {
     };
     assert!(failing(|r| r.index += 1).starts_with("step 3, path"));
     assert!(failing(|r| r.path.truncate(1)).starts_with("step 3, path"));
-    assert!(failing(|r| r.header.height += 1).starts_with("step 5, certificate"));
-    assert!(failing(|r| r.certificate.height += 1).starts_with("step 5, certificate"));
-    assert!(failing(|r| r.certificate.signatures.truncate(2)).starts_with("step 5, certificate"));
+    assert!(failing(|r| r.header.height += 1).starts_with("step 6, certificate"));
+    assert!(failing(|r| r.certificate.height += 1).starts_with("step 6, certificate"));
+    assert!(failing(|r| r.certificate.signatures.truncate(2)).starts_with("step 6, certificate"));
     let other = Genesis { name: "Shady Street".to_owned(), ..genesis.clone() };
     let elsewhere = good.clone().verify(&other).unwrap_err().to_string();
     assert!(elsewhere.starts_with("step 4, header: it belongs to community"), "{elsewhere}");
     for (text, step) in [
         ("", "step 1, file"),
         ("{}", "step 1, file"),
-        (&good.to_json().replace("receipt/1", "receipt/2"), "step 1, file"),
+        (&good.to_json().replace("receipt/2", "receipt/3"), "step 1, file"),
         (&good.to_json().replace("\"leaf\": \"02", "\"leaf\": \"09"), "step 2, leaf"),
         (&good.to_json().replace("\"header\": \"", "\"header\": \"00"), "step 4, header"),
     ] {
@@ -157,7 +209,8 @@ fn a_receipt_of_a_block_without_a_quorum_proves_nothing() {
     for signers in [&[][..], &[0], &[0, 1], &[0, 1, 1], &[0, 1, 9]] {
         let certificate = certify(&sixth.block.header, signers);
         let leaves = sixth.results.leaves();
-        let receipt = Receipt::of(&leaves, 0, &sixth.block.header, &certificate).unwrap();
+        let committed = CommittedBlock { block: sixth.block.clone(), certificate };
+        let receipt = Receipt::of_result(&committed, &leaves, 0, &[]).unwrap();
         let error = receipt.verify(&genesis()).unwrap_err();
         assert!(matches!(error, ReceiptError::Certificate(_)), "{signers:?}: {error}");
     }

@@ -40,7 +40,7 @@ const OTHER: [u8; 32] = [7; 32];
 
 #[test]
 fn a_block_of_an_unknown_version_is_refused() {
-    assert_eq!(refusal(|block| block.header.version = 2), BlockRefused::UnknownVersion(2));
+    assert_eq!(refusal(|block| block.header.version = 1), BlockRefused::UnknownVersion(1));
 }
 
 #[test]
@@ -72,7 +72,10 @@ fn a_block_whose_time_does_not_rise_is_refused() {
         let refused = refusal(|block| block.header.time = time);
         let not_rising = DraftError::TimeNotRising { time, previous };
         assert_eq!(refused, BlockRefused::Draft(not_rising.clone()));
-        assert_eq!(Draft::open(&good().0, time).unwrap_err(), not_rising);
+        assert_eq!(
+            Draft::open(&good().0, time, crate::neighbourhood::salt(1)).unwrap_err(),
+            not_rising
+        );
     }
 }
 
@@ -81,7 +84,7 @@ fn a_block_with_a_transaction_that_does_not_count_is_refused_naming_it() {
     let replayed = refusal(|block| {
         let first = block.transactions[0].clone();
         block.transactions.push(first);
-        block.header.transactions_root = transactions_root(&block.transactions);
+        block.header.transactions_root = transactions_root(&block.transactions, &block.salt);
     });
     let rejection = Rejection::SequenceReplayed { given: 1, known: 1 };
     assert_eq!(replayed, BlockRefused::Transaction { index: 2, rejection });
@@ -100,7 +103,7 @@ fn a_block_that_leaves_out_adds_or_swaps_transactions_is_refused() {
     // The same with a header that covers its body: the results and the state differ.
     let refused = refusal(|block| {
         block.transactions.pop();
-        block.header.transactions_root = transactions_root(&block.transactions);
+        block.header.transactions_root = transactions_root(&block.transactions, &block.salt);
     });
     assert!(matches!(refused, BlockRefused::RootDiffers { name: "results root", .. }));
 }
@@ -170,7 +173,7 @@ proptest! {
         }
         // Nor one in a body whose header was made to cover it again.
         if let Ok(mut flipped) = borsh::from_slice::<Block>(&bytes) {
-            flipped.header.transactions_root = transactions_root(&flipped.transactions);
+            flipped.header.transactions_root = transactions_root(&flipped.transactions, &flipped.salt);
             let applied = apply(state, &flipped);
             prop_assert!(applied.is_err() || flipped == *block, "bit {}", bit);
         }

@@ -32,13 +32,24 @@ struct SidePooled {
 
 impl Pooled {
     pub(super) fn add(&mut self, share: &Share) -> Result<(), Overflow> {
-        let side = match share.imbalance {
+        self.add_part(share.imbalance, share.energy, share.price, share.charges)
+    }
+
+    /// Wh, and micro-units per kWh.
+    pub(super) fn add_part(
+        &mut self,
+        imbalance: Imbalance,
+        energy: i64,
+        price: i64,
+        charges: i64,
+    ) -> Result<(), Overflow> {
+        let side = match imbalance {
             Imbalance::Long => &mut self.long,
             Imbalance::Short => &mut self.short,
         };
-        side.energy = side.energy.plus(Energy::from_wh(share.energy))?;
-        side.worth = add_product(side.worth, share.price, share.energy)?;
-        side.charges = add_product(side.charges, share.charges, share.energy)?;
+        side.energy = side.energy.plus(Energy::from_wh(energy))?;
+        side.worth = add_product(side.worth, price, energy)?;
+        side.charges = add_product(side.charges, charges, energy)?;
         Ok(())
     }
 }

@@ -17,6 +17,7 @@
 
 mod amounts;
 mod finality;
+mod own;
 mod pool;
 mod position;
 mod transfer;
@@ -39,6 +40,7 @@ use crate::trade::Trade;
 use crate::zone::{ZoneId, ZoneTree};
 
 pub use finality::{Change, Finality};
+pub use own::settle_own;
 pub use pool::{Imbalance, PoolShare};
 pub use transfer::{Cause, Holder, Transfer, difference, of_trade};
 
@@ -225,10 +227,34 @@ pub enum SettlementError {
 /// # Errors
 /// [`SettlementError`]; admitted orders and readings exclude it.
 pub fn settle(facts: &Facts<'_>) -> Result<Settlement, SettlementError> {
+    settle_telling(facts, |_, _, _| {})
+}
+
+/// [`settle`], and who cancelled how much, where and at which price: what [`pool_shares`] says.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_with_shares(
+    facts: &Facts<'_>,
+) -> Result<(Settlement, Vec<PoolShare>), SettlementError> {
+    let mut shares = Vec::new();
+    let settlement = settle_telling(facts, |share, grid, positions| {
+        let party = positions.parties.get(share.at());
+        shares.extend(party.map(|(party, _)| share.of(*party, grid)));
+    })?;
+    Ok((settlement, shares))
+}
+
+/// Settles, and tells each part in a pool as it happens.
+fn settle_telling(
+    facts: &Facts<'_>,
+    mut tell: impl FnMut(&pool::Share, &Grid, &Positions),
+) -> Result<Settlement, SettlementError> {
     let grid = Grid::of(facts.zones);
     let mut positions = Positions::take(facts, &grid)?;
     let mut pooled = vec![amounts::Pooled::default(); positions.parties.len()];
     let pools = pool::cancel(facts, &grid, &positions, |share| {
+        tell(&share, &grid, &positions);
         pooled.get_mut(share.at()).map_or(Ok(()), |pooled| pooled.add(&share))
     })?;
     let mut community = CommunitySettlement::default();

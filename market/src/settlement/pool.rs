@@ -22,6 +22,8 @@
 //! that all neighbours' meters make together, and the name that draws the lot was given at random
 //! when the party was enrolled.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::Overflow;
 use crate::clearing::ration::{Claim, ration};
 use crate::energy::Energy;
@@ -35,7 +37,9 @@ use crate::time::DeliveryPeriod;
 use crate::zone::ZoneId;
 
 /// Which way an imbalance goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Imbalance {
     /// More energy than traded: surplus, or bought and not taken.
     Long,

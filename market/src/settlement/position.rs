@@ -50,12 +50,6 @@ impl Positions {
         let mut parties = Vec::with_capacity(deliveries.len());
         for (party, Delivery { zone, metered }) in deliveries {
             nodes.push(grid.node(zone).ok_or(SettlementError::UnknownZone { party, zone })?);
-            // A reading that never came is replaced by the trades once they are known.
-            let metered = metered.unwrap_or(Metered {
-                imported: Energy::ZERO,
-                exported: Energy::ZERO,
-                quality: Quality::Missing,
-            });
             parties.push((party, PartySettlement::before_trades(metered)));
         }
         Ok(Self { nodes, parties })
@@ -85,8 +79,11 @@ fn strangers(facts: &Facts<'_>) -> impl Iterator<Item = (PartyId, Delivery)> {
 }
 
 impl PartySettlement {
-    fn before_trades(metered: Metered) -> Self {
+    /// A reading that never came is replaced by the trades once they are known.
+    pub(super) fn before_trades(metered: Option<Metered>) -> Self {
         let (energy, money) = (Energy::ZERO, Money::ZERO);
+        let missing = Metered { imported: energy, exported: energy, quality: Quality::Missing };
+        let metered = metered.unwrap_or(missing);
         Self {
             sold: energy,
             bought: energy,
@@ -113,13 +110,13 @@ impl PartySettlement {
         }
     }
 
-    fn sell(&mut self, trade: &Trade) -> Result<(), Overflow> {
+    pub(super) fn sell(&mut self, trade: &Trade) -> Result<(), Overflow> {
         self.sold = self.sold.plus(trade.energy)?;
         self.trade_income = self.trade_income.plus(trade.seller_amount)?;
         Ok(())
     }
 
-    fn buy(&mut self, trade: &Trade) -> Result<(), Overflow> {
+    pub(super) fn buy(&mut self, trade: &Trade) -> Result<(), Overflow> {
         self.bought = self.bought.plus(trade.energy)?;
         self.trade_cost = self.trade_cost.plus(trade.buyer_amount)?;
         self.trade_wheeling = self.trade_wheeling.plus(trade.charge)?;
@@ -128,7 +125,7 @@ impl PartySettlement {
     }
 
     /// Metered against traded, once all trades are in.
-    fn compare(&mut self) -> Result<(), Overflow> {
+    pub(super) fn compare(&mut self) -> Result<(), Overflow> {
         if self.metered.quality == Quality::Missing {
             self.metered.imported = self.bought;
             self.metered.exported = self.sold;

@@ -5,6 +5,7 @@ use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::Draft;
 use ledger::genesis::Genesis;
 use ledger::results::ServedBlock;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use ledger::validators::Address;
@@ -113,7 +114,7 @@ impl Maker {
         if now <= self.state.time() {
             return;
         }
-        let mut draft = Draft::open(&self.state, now).unwrap();
+        let mut draft = Draft::open(&self.state, now, BlockSalt::from_bytes([7; 32])).unwrap();
         for transaction in self.waiting.drain(..) {
             if let Err(rejection) = draft.admit(transaction) {
                 self.rejections.lock().unwrap().push(rejection);

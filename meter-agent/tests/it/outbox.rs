@@ -190,7 +190,7 @@ fn settled(exported_wh: i64) -> Settled {
         prices: &ZonePrices::default(),
     };
     let settlement = settle(&facts).unwrap().parties[&PARTY];
-    Settled { party: PARTY, period: period(1), settlement }
+    Settled { party: PARTY, period: period(1), settlement, pooled: Vec::new() }
 }
 
 /// An outbox that was lost learns from the chain where its sequences stand.

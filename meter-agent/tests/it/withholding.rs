@@ -4,6 +4,7 @@ use ledger::block::CommittedBlock;
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::Draft;
 use ledger::results::ServedBlock;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::validators::Address;
 use market::time::Clock;
@@ -23,7 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(25);
 fn chain(count: usize) -> Vec<ServedBlock> {
     let (mut state, mut blocks) = (State::at_genesis(&genesis()), Vec::new());
     for _ in 0..count {
-        let draft = Draft::open(&state, state.time().plus_millis(1_000)).unwrap();
+        let draft =
+            Draft::open(&state, state.time().plus_millis(1_000), BlockSalt::from_bytes([7; 32]))
+                .unwrap();
         let executed = draft.finish().unwrap();
         let (header, key) = (&executed.block.header, validator_key());
         let (block, address) = (header.hash(), Address::of(&key.public()));

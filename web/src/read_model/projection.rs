@@ -70,7 +70,7 @@ pub(crate) struct ClearingRow {
 }
 
 /// A settled party.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SettlementRow {
     /// Its place among the results.
     pub(crate) index: usize,
@@ -135,7 +135,7 @@ pub(crate) fn project(
             ResultLeaf::Answer(answer) => rows.answers.push((index, answer.clone())),
             ResultLeaf::Settled(settled) => rows.settlements.push(SettlementRow {
                 index,
-                settled: *settled,
+                settled: settled.clone(),
                 net: settled.settlement.net_income()?,
                 net_grid_only: settled
                     .settlement
@@ -193,7 +193,7 @@ mod tests {
                 places.push(*index);
             }
             for row in &rows.settlements {
-                assert_eq!(leaves[row.index], ResultLeaf::Settled(row.settled));
+                assert_eq!(leaves[row.index], ResultLeaf::Settled(row.settled.clone()));
                 places.push(row.index);
             }
             for (index, settled) in &rows.communities {

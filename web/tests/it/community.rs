@@ -4,6 +4,7 @@ use ledger::block::CommittedBlock;
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use ledger::validators::{Address, Validator, ValidatorSet};
@@ -176,7 +177,9 @@ impl Community {
     pub(crate) fn make_block(&mut self) {
         let height = i64::try_from(self.blocks.len()).expect("few blocks");
         let mark = Timestamp::from_millis(START_MS + height * STEP_MS);
-        let mut draft = Draft::open(&self.state, mark.plus_millis(1_000)).expect("a draft");
+        let mut draft =
+            Draft::open(&self.state, mark.plus_millis(1_000), BlockSalt::from_bytes([7; 32]))
+                .expect("a draft");
         if height % 3 == 0 {
             let later = self.period(mark.plus_millis(3_600_000));
             for (index, origin, export_max) in HOMES {

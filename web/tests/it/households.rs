@@ -149,7 +149,7 @@ async fn each_trade_stands_on_both_sides_and_its_receipt_proves_it() {
         let file = response.text().await.expect("text");
         let proven = Receipt::from_json(&file).expect("a receipt").verify(&genesis);
         let proven = proven.expect("the receipt holds");
-        let ResultLeaf::Trade(trade) = proven.leaf() else { panic!("not a trade") };
+        let Some(ResultLeaf::Trade(trade)) = proven.result() else { panic!("not a trade") };
         let seller = if one["side"] == "sell" { one } else { other };
         let buyer = if one["side"] == "buy" { one } else { other };
         assert_eq!(seller["counterparty"], trade.buyer.to_string());

@@ -181,7 +181,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn settlements(&mut self, results: &BlockResults, audit: &mut Audit) {
-        for Settled { party, period, settlement } in &results.settlements {
+        for Settled { party, period, settlement, .. } in &results.settlements {
             let traded = |of: fn(&Trade) -> market::member::PartyId| {
                 let trades = self.trades.get(period).into_iter().flatten();
                 trades.filter(|trade| of(trade) == *party).map(|trade| trade.energy.wh()).sum()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use market::money::Money;
+use market::settlement::{settle_own, settle_with_shares};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -20,6 +21,18 @@ proptest! {
             settlement.pools.sort_by_key(|pool| pool.zone);
         }
         prop_assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn who_knows_only_its_own_part_comes_to_the_same(world in world::worlds()) {
+        let (settlement, shares) = world.facts(settle_with_shares).unwrap();
+        prop_assert_eq!(&settlement, &world.settled());
+        let (parties, rates) = (world.parties(), world.rates());
+        for (party, expected) in &settlement.parties {
+            let metered = parties.get(party).and_then(|delivery| delivery.metered);
+            let own = settle_own(party, metered, &world.trades, &shares, &rates);
+            prop_assert_eq!(own.as_ref(), Ok(expected));
+        }
     }
 }
 

@@ -84,7 +84,7 @@ impl ReadModel {
                     .await?;
             let results: Option<Vec<ResultLeaf>> = borsh::from_slice(&stored).ok();
             let root = committed.block.header.results_root;
-            match results.filter(|results| results_root(results) == root) {
+            match results.filter(|results| results_root(results, &committed.block.salt) == root) {
                 Some(results) => Ok(Some((committed, results))),
                 None => Err(damaged("results", format!("those of block {height}"))),
             }

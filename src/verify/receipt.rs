@@ -1,12 +1,9 @@
-//! `hidamari verify`: nothing but files, arithmetic and the genesis.
+//! `hidamari verify receipt`.
 
-use std::path::Path;
-use std::process::ExitCode;
+use ledger::genesis::Genesis;
+use ledger::receipt::{Receipt, ReceiptError};
 
-use ledger::receipt::Receipt;
-
-use crate::cli;
-use crate::failure::Failure;
+use crate::verify::Verdict;
 
 /// Where receipts come from.
 const HOW_TO_GET_ONE: &str = "fetch one from the dashboard, where every trade links its receipt: \
@@ -20,35 +17,19 @@ const MARKS: [&str; 5] =
 /// How many of the marks a file needs to be judged as a receipt.
 const MARKS_NEEDED: usize = 3;
 
-/// Checks a receipt and says in one sentence what it proved, or which step fails.
-///
-/// # Errors
-/// [`Failure`] if a file cannot be read, the genesis is none, or the file never was a receipt. A
-/// receipt that does not hold is no failure of the program: exit code 1.
-#[expect(clippy::print_stdout, reason = "this is the command's output")]
-pub(crate) fn receipt(options: &cli::Receipt) -> Result<ExitCode, Failure> {
-    let bytes =
-        std::fs::read(&options.file).map_err(|error| Failure::file(&options.file, &error))?;
-    if let Some(found) = no_receipt(&bytes) {
-        let problem = format!("this is no receipt: {found}; {HOW_TO_GET_ONE}");
-        return Err(Failure::file(&options.file, &problem));
+/// Judges a receipt; the other way out is why the file never was one.
+pub(super) fn judge(bytes: &[u8], genesis: &Genesis) -> Result<Verdict, String> {
+    if let Some(found) = no_receipt(bytes) {
+        return Err(format!("this is no receipt: {found}; {HOW_TO_GET_ONE}"));
     }
-    let genesis = ledger::genesis::read(&read_genesis(&options.genesis)?)
-        .map_err(|error| Failure::file(&options.genesis, &error).of("--genesis"))?;
-    let proven = match std::str::from_utf8(&bytes) {
-        Ok(text) => Receipt::from_json(text).and_then(|receipt| receipt.verify(&genesis)),
-        Err(error) => Err(ledger::receipt::ReceiptError::File(error.to_string())),
+    let proven = match std::str::from_utf8(bytes) {
+        Ok(text) => Receipt::from_json(text).and_then(|receipt| receipt.verify(genesis)),
+        Err(error) => Err(ReceiptError::File(error.to_string())),
     };
-    let (proved, sentence) = match &proven {
-        Ok(proven) => (true, proven.sentence()),
-        Err(error) => (false, format!("Not proved: {error}.")),
-    };
-    if options.json {
-        println!("{}", serde_json::json!({ "proved": proved, "sentence": sentence }));
-    } else {
-        println!("{sentence}");
-    }
-    Ok(if proved { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(match proven {
+        Ok(proven) => Verdict::proved(proven.sentence()),
+        Err(error) => Verdict::not_proved(&error),
+    })
 }
 
 /// What a file is that never was a receipt; `None` for a receipt, whether it holds or not.
@@ -71,15 +52,11 @@ fn no_receipt(bytes: &[u8]) -> Option<String> {
     })
 }
 
-fn read_genesis(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error).of("--genesis"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOLDEN: &str = include_str!("../tests/golden/receipt.json");
+    const GOLDEN: &str = include_str!("../../tests/golden/receipt.json");
 
     #[test]
     fn a_forged_receipt_is_judged_as_one_whatever_byte_was_flipped() {
@@ -96,7 +73,7 @@ mod tests {
     #[test]
     fn what_never_was_a_receipt_is_named() {
         let problem = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"None."}"#;
-        let genesis = include_str!("../tests/golden/genesis.toml");
+        let genesis = include_str!("../../tests/golden/genesis.toml");
         for (file, words) in [
             ("", "empty"),
             (" \n", "empty"),
