@@ -88,12 +88,12 @@ pub async fn ask(
     request: &AdminRequest,
     mut tell: impl FnMut(BackupProgress),
 ) -> Result<u64, AdminError> {
-    let not_running =
-        |source| AdminError::NotRunning { data_dir: data_dir.to_owned(), source };
+    let not_running = |source| AdminError::NotRunning { data_dir: data_dir.to_owned(), source };
     let socket = data_dir.join(FOLDER).join(SOCKET);
     let stream = UnixStream::connect(socket).await.map_err(not_running)?;
     let (reading, mut writing) = stream.into_split();
-    let line = serde_json::to_string(request).map_err(|error| AdminError::Failed(error.to_string()))?;
+    let line =
+        serde_json::to_string(request).map_err(|error| AdminError::Failed(error.to_string()))?;
     let sent = writing.write_all(format!("{line}\n").as_bytes()).await;
     sent.map_err(|_| AdminError::Ended)?;
     let mut lines = BufReader::new(reading).lines();
@@ -193,10 +193,7 @@ async fn answer(stream: UnixStream, store: &Store, genesis: &Genesis) -> io::Res
     send(&mut writing, &answer).await
 }
 
-async fn send(
-    writing: &mut tokio::net::unix::OwnedWriteHalf,
-    answer: &Answer,
-) -> io::Result<()> {
+async fn send(writing: &mut tokio::net::unix::OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
     let line = serde_json::to_string(answer).map_err(io::Error::other)?;
     writing.write_all(format!("{line}\n").as_bytes()).await
 }

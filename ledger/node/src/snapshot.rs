@@ -14,10 +14,11 @@ use ledger::block::Header;
 use ledger::certificate::CommitCertificate;
 use ledger::follower::check_commit;
 use ledger::genesis::Genesis;
+use ledger::handover::Handover;
 use ledger::state::State;
 use mesh::{SNAPSHOT_CHUNK_BYTES_MAX, SnapshotRequest, SnapshotResponse};
 
-use crate::store::{Handover, Sets, Store, StoreError};
+use crate::store::{Sets, Store, StoreError};
 
 pub use fetch::{NotFetched, fetch};
 pub use file::{SnapshotFileError, read_snapshot, write_snapshot};
@@ -112,9 +113,8 @@ impl CertifiedSnapshot {
             let done = if at > height { Err(late) } else { sets.hand_over(handover) };
             done.map_err(|problem| BadSnapshot::Handover { height: at, problem })?;
         }
-        check_commit(header, &self.certificate, sets.at(height)).map_err(|error| {
-            BadSnapshot::Certificate { height, problem: error.to_string() }
-        })?;
+        check_commit(header, &self.certificate, sets.at(height))
+            .map_err(|error| BadSnapshot::Certificate { height, problem: error.to_string() })?;
         let next = sets.at(height.saturating_add(1));
         let is_after = state.height() == height
             && state.time() == header.time

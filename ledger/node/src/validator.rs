@@ -44,8 +44,6 @@ pub(crate) struct Validator {
     clock_offset: Arc<ClockOffset>,
     heartbeat_ms: i64,
     drift_max_ms: i64,
-    /// The lowest height of a block in the store, or of the next one.
-    min_height: u64,
     /// Blocks for the next height that have been judged good, so that committing one does not
     /// compute it again.
     executed: BTreeMap<BlockHash, Executed>,
@@ -74,7 +72,6 @@ impl Validator {
             clock_offset,
             heartbeat_ms: i64::try_from(genesis.heartbeat_ms).unwrap_or(i64::MAX),
             drift_max_ms: i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX),
-            min_height: store.min_height(),
             executed: BTreeMap::new(),
             own: None,
             commits,
@@ -164,7 +161,7 @@ impl Application for Validator {
     }
 
     fn min_height(&self) -> u64 {
-        self.min_height
+        self.store.min_height()
     }
 
     fn validators(&self) -> ValidatorSet {

@@ -34,11 +34,7 @@ impl request_response::Codec for FetchCodec {
     type Request = Request;
     type Response = Response;
 
-    async fn read_request<T>(
-        &mut self,
-        _: &StreamProtocol,
-        stream: &mut T,
-    ) -> io::Result<Request>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Request>
     where
         T: AsyncRead + Unpin + Send,
     {
@@ -46,11 +42,7 @@ impl request_response::Codec for FetchCodec {
         frame::decode_request(&body).map_err(invalid)
     }
 
-    async fn read_response<T>(
-        &mut self,
-        _: &StreamProtocol,
-        stream: &mut T,
-    ) -> io::Result<Response>
+    async fn read_response<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Response>
     where
         T: AsyncRead + Unpin + Send,
     {

@@ -295,7 +295,8 @@ mod tests {
     #[test]
     fn every_truncation_and_every_extension_is_refused() {
         let requests = requests().map(|request| encode_request(&request));
-        let responses = [blocks(), part()].map(|response| encode_response(&response).expect("fits"));
+        let responses =
+            [blocks(), part()].map(|response| encode_response(&response).expect("fits"));
         for mut body in requests.into_iter().chain(responses) {
             for cut in 0..body.len() {
                 assert!(decode_request(&body[..cut]).is_err(), "request cut at {cut}");
@@ -337,9 +338,9 @@ mod tests {
             if round % 2 == 0 {
                 body.iter_mut().skip(10).for_each(|byte| *byte &= 3);
                 body.iter_mut().skip(10).step_by(4).for_each(|byte| *byte = 0);
-                body.iter_mut().zip([VERSION, 1 + (round % 4 / 2).to_be_bytes()[3]]).for_each(
-                    |(byte, known)| *byte = known,
-                );
+                body.iter_mut()
+                    .zip([VERSION, 1 + (round % 4 / 2).to_be_bytes()[3]])
+                    .for_each(|(byte, known)| *byte = known);
             }
             if let Ok(request) = decode_request(&body) {
                 assert_eq!(encode_request(&request), body);

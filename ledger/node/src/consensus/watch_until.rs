@@ -29,9 +29,9 @@ pub(super) fn read(directory: &Path) -> Result<Option<Timestamp>, GuardError> {
     match fs::read_to_string(&path) {
         Ok(text) => {
             let millis = text.trim().parse::<i64>();
-            millis.map(|millis| Some(Timestamp::from_millis(millis))).map_err(|_| {
-                GuardError::Damaged { path }
-            })
+            millis
+                .map(|millis| Some(Timestamp::from_millis(millis)))
+                .map_err(|_| GuardError::Damaged { path })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(GuardError::Io { path, source }),

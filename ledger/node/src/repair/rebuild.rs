@@ -1,7 +1,9 @@
 //! The fresh database: what holds is copied, the rest is fetched or computed.
 
 use ledger::apply::apply;
-use ledger::block::CommittedBlock;
+use ledger::block::{CommittedBlock, Header};
+use ledger::certificate::CommitCertificate;
+use ledger::handover::Handover;
 use ledger::results::{ServedBlock, results_root};
 use ledger::state::State;
 use std::path::Path;
@@ -9,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Peers, RepairError, RepairProgress, RepairReport, RepairTask};
 use crate::store::{
-    Access, BlockRow, CertifiedHeader, Database, Finding, Handover, SNAPSHOT_EVERY, Sets,
-    SnapshotRow, Walk,
+    Access, BlockRow, CertifiedHeader, Database, Finding, SNAPSHOT_EVERY, Sets, SnapshotRow,
+    StoredRow, Walk, insert_handover,
 };
 
 /// How many blocks are written in one transaction.
@@ -24,7 +26,7 @@ pub(super) struct Rebuild<'a> {
     new: Database,
     walk: Walk,
     /// Written with the next batch.
-    waiting: Vec<BlockRow>,
+    waiting: Vec<StoredRow>,
     /// The state after some block in the new database, as far as it was needed.
     replayed: Option<State>,
     peers: Option<Peers>,
@@ -41,7 +43,7 @@ impl<'a> Rebuild<'a> {
         ending: CancellationToken,
         tell: &'a mut (dyn FnMut(RepairProgress) + Send),
     ) -> Result<Self, RepairError> {
-        let old = Database::open(path, Access::ReadOnly).await.ok();
+        let old = Database::open(path, Access::Existing).await.ok();
         let new = Database::open(draft, Access::Make).await?;
         new.prepare(&task.genesis.chain_id()).await?;
         let sets = Sets::new(task.genesis.chain_id(), task.genesis.validators.clone());
@@ -109,7 +111,7 @@ impl<'a> Rebuild<'a> {
             let mut sets = self.walk.sets().clone();
             if sets.hand_over(&handover).is_ok() {
                 *self.walk.sets_mut() = sets;
-                self.new.put(handover.insert()).await?;
+                self.new.put(insert_handover(&handover)).await?;
             }
         }
         self.new.put(base.insert()).await?;
@@ -133,10 +135,10 @@ impl<'a> Rebuild<'a> {
     }
 
     /// The row at a height, if it holds and follows the block before.
-    async fn old_row(&self, height: u64) -> Result<BlockRow, Finding> {
+    async fn old_row(&self, height: u64) -> Result<StoredRow, Finding> {
         let missing = || Finding::at("blocks", height, "it is missing");
         let Some(old) = &self.old else { return Err(missing()) };
-        let row = match old.block_row(height).await {
+        let row = match old.stored_row(height).await {
             Ok(row) => row.ok_or_else(missing)?,
             Err(error) => {
                 let finding = error.finding();
@@ -145,14 +147,15 @@ impl<'a> Rebuild<'a> {
         };
         // Behind a gap the block before is not known yet, but its bytes were read.
         if height == self.walk.height().saturating_add(1) {
-            self.follows(&row).map_err(|problem| Finding::at("blocks", height, problem))?;
+            let follows = self.follows(row.header(), row.certificate());
+            follows.map_err(|problem| Finding::at("blocks", height, problem))?;
         }
         Ok(row)
     }
 
-    fn follows(&self, row: &BlockRow) -> Result<(), String> {
-        self.walk.links(row.header())?;
-        self.walk.certified(row)
+    fn follows(&self, header: &Header, certificate: &CommitCertificate) -> Result<(), String> {
+        self.walk.links(header)?;
+        self.walk.certified(header, certificate)
     }
 
     /// The last height of a run of bad rows.
@@ -169,25 +172,25 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Takes over a block that follows.
-    async fn append(&mut self, row: BlockRow) -> Result<(), RepairError> {
+    async fn append(&mut self, row: StoredRow) -> Result<(), RepairError> {
         if !self.walk.knows_next(row.header()) {
             let handover = self.handover(&row).await?;
             let taken = self.walk.sets_mut().hand_over(&handover);
             debug_assert!(taken.is_ok(), "{taken:?}");
-            self.new.put(handover.insert()).await?;
+            self.new.put(insert_handover(&handover)).await?;
         }
-        self.walk.pass(&row);
+        self.walk.pass(row.header());
         self.waiting.push(row);
         if self.waiting.len() >= BATCH { self.write().await } else { Ok(()) }
     }
 
     async fn write(&mut self) -> Result<(), RepairError> {
         let rows = std::mem::take(&mut self.waiting);
-        Ok(self.new.put_all(rows.iter().map(BlockRow::insert)).await?)
+        Ok(self.new.put_all(rows.iter().map(StoredRow::insert)).await?)
     }
 
     /// The change of validators after a block: as it was kept, or computed.
-    async fn handover(&mut self, row: &BlockRow) -> Result<Handover, RepairError> {
+    async fn handover(&mut self, row: &StoredRow) -> Result<Handover, RepairError> {
         let header = row.header();
         if let Some(old) = &self.old {
             let kept = old.readable_handovers().await.into_iter();
@@ -199,13 +202,15 @@ impl<'a> Rebuild<'a> {
         }
         let problem = "the change of validators after this height is missing";
         self.report.damaged.push(Finding::at("handovers", header.height, problem));
+        // A pruned block says nothing any more about whom it appointed.
+        let StoredRow::Whole(whole) = row else { return Err(RepairError::NoState) };
         self.write().await?;
         let before = self.replay(header.height.saturating_sub(1)).await?;
-        let executed = apply(&before, &row.committed.block)
+        let executed = apply(&before, &whole.committed.block)
             .map_err(|refused| RepairError::Diverged { height: header.height, refused })?;
         Ok(Handover {
             header: header.clone(),
-            certificate: row.committed.certificate.clone(),
+            certificate: row.certificate().clone(),
             validators: executed.state.validators().clone(),
         })
     }
@@ -264,12 +269,13 @@ impl<'a> Rebuild<'a> {
         if let Err(problem) = committed.block.check_body() {
             return Ok(Err(problem.to_string()));
         }
+        let salt = committed.block.salt;
         let mut row = BlockRow::new(committed, Vec::new());
-        if let Err(problem) = self.follows(&row) {
+        if let Err(problem) = self.follows(&header, &row.committed.certificate) {
             return Ok(Err(problem));
         }
         row.results = match results {
-            Some(results) if results_root(&results) != header.results_root => {
+            Some(results) if results_root(&results, &salt) != header.results_root => {
                 return Ok(Err("the results are not what the header says".to_owned()));
             }
             Some(results) => results,
@@ -281,7 +287,7 @@ impl<'a> Rebuild<'a> {
                 executed.results.leaves()
             }
         };
-        self.append(row).await.map(Ok)
+        self.append(StoredRow::Whole(row)).await.map(Ok)
     }
 
     /// The state after a block in the new database.
@@ -321,7 +327,7 @@ impl<'a> Rebuild<'a> {
                 let height = snapshot.certified.header.height;
                 let header = match base.as_ref().filter(|_| height == base_height) {
                     Some(base) => Some(base.header.clone()),
-                    None => self.new.block_row(height).await?.map(|row| row.header().clone()),
+                    None => self.new.stored_row(height).await?.map(|row| row.header().clone()),
                 };
                 if header.as_ref() == Some(&snapshot.certified.header) {
                     self.new.put(snapshot.insert()).await?;

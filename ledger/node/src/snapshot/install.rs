@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::VerifiedSnapshot;
 use crate::consensus::watch_until;
-use crate::store::{Access, CertifiedHeader, Database, FILE, SnapshotRow, Store, StoreError};
+use crate::store::{
+    Access, CertifiedHeader, Database, FILE, SnapshotRow, Store, StoreError, insert_handover,
+};
 
 /// Why a ledger was not started from a snapshot. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ pub async fn install(
     let db = Database::open(&draft, Access::Make).await?;
     let written = async {
         db.prepare(&genesis.chain_id()).await?;
-        let handovers = content.handovers.iter().map(crate::store::Handover::insert);
+        let handovers = content.handovers.iter().map(insert_handover);
         db.put_all(handovers.chain([certified.insert(), row.insert()])).await
     };
     let written = written.await;

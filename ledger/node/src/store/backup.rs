@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use super::Store;
 use super::check::{self, Walk};
 use super::error::{Finding, StoreError};
-use super::rows::{BlockRow, CertifiedHeader, Handover, SnapshotRow};
+use super::prune::StoredRow;
+use super::rows::{CertifiedHeader, SnapshotRow, insert_handover};
 use super::schema::{Access, Database};
 
 /// How far a backup is.
@@ -106,7 +107,7 @@ impl Store {
         }
         let mut handovers = self.db.handovers().await?;
         handovers.retain(|handover| handover.header.height <= tip);
-        copy.put_all(handovers.iter().map(Handover::insert)).await?;
+        copy.put_all(handovers.iter().map(insert_handover)).await?;
         let base = self.db.base().await?;
         copy.put_all(base.iter().map(CertifiedHeader::insert)).await?;
         let sets = check::sets(&self.db, genesis).await?;
@@ -122,12 +123,10 @@ impl Store {
             for row in &rows {
                 let height = row.header().height;
                 let links = walk.links(row.header());
-                links.map_err(|problem| {
-                    self.db.corrupt(Finding::at("blocks", height, problem))
-                })?;
-                walk.pass(row);
+                links.map_err(|problem| self.db.corrupt(Finding::at("blocks", height, problem)))?;
+                walk.pass(row.header());
             }
-            copy.put_all(rows.iter().map(BlockRow::insert)).await?;
+            copy.put_all(rows.iter().map(StoredRow::insert)).await?;
             tell(BackupProgress { height: walk.height(), tip });
         }
         Ok(walk.height())

@@ -2,15 +2,18 @@
 //! again and again, a slice at a time.
 
 use ledger::block::{BlockHash, Header};
+use ledger::certificate::CommitCertificate;
 use ledger::genesis::Genesis;
+use ledger::handover::Handover;
 use ledger::state::State;
 use market::keys::ChainId;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Finding, StoreError};
+use super::prune::{PrunedRow, StoredRow};
 use super::reading::no_row;
-use super::rows::{BLOCK_COLUMNS, BlockRow, CertifiedHeader, Handover, Sets, SnapshotRow};
+use super::rows::{BLOCK_COLUMNS, BlockRow, CertifiedHeader, Sets, SnapshotRow, read_handover};
 use super::rows::{SNAPSHOT_COLUMNS, UNDECIDED_COLUMNS, read_undecided};
 use super::schema::{Database, from_sql, to_sql};
 use super::{SIGNATURES_CHECKED, Store};
@@ -30,6 +33,8 @@ pub(super) struct Checked {
     pub(super) tip: u64,
     /// The height behind which the chain here starts; 0 if it starts with the first block.
     pub(super) base_height: u64,
+    /// The lowest height from which on all blocks are whole.
+    pub(super) whole_from: u64,
     /// The newest snapshot.
     pub(super) state: Option<State>,
 }
@@ -80,9 +85,12 @@ impl Walk {
     }
 
     /// Whether its certificate is one of the validators of its height.
-    pub(crate) fn certified(&self, row: &BlockRow) -> Result<(), String> {
-        let set = self.sets.at(row.header().height);
-        let verified = row.committed.certificate.verify(&self.chain, set);
+    pub(crate) fn certified(
+        &self,
+        header: &Header,
+        certificate: &CommitCertificate,
+    ) -> Result<(), String> {
+        let verified = certificate.verify(&self.chain, self.sets.at(header.height));
         verified.map_err(|error| format!("its certificate does not hold: {error}"))
     }
 
@@ -92,22 +100,22 @@ impl Walk {
     }
 
     /// Goes on to a block.
-    pub(crate) fn pass(&mut self, row: &BlockRow) {
-        (self.height, self.tip) = (row.header().height, row.hash);
+    pub(crate) fn pass(&mut self, header: &Header) {
+        (self.height, self.tip) = (header.height, header.hash());
     }
 
-    fn step(&mut self, row: &BlockRow, signatures: bool) -> Result<(), Finding> {
+    fn step(&mut self, row: &StoredRow, signatures: bool) -> Result<(), Finding> {
         let height = row.header().height;
         let at_block = |problem| Finding::at("blocks", height, problem);
         self.links(row.header()).map_err(at_block)?;
         if signatures {
-            self.certified(row).map_err(at_block)?;
+            self.certified(row.header(), row.certificate()).map_err(at_block)?;
         }
         if !self.knows_next(row.header()) {
             let problem = "the change of validators after this height is missing";
             return Err(Finding::at("handovers", height, problem));
         }
-        self.pass(row);
+        self.pass(row.header());
         Ok(())
     }
 }
@@ -147,7 +155,8 @@ pub(super) async fn all(db: &Database, genesis: &Genesis) -> Result<Checked, Sto
     }
     undecided(db).await?;
     let base_height = base.map_or(0, |base| base.header.height);
-    Ok(Checked { sets: walk.sets, tip: walk.height, base_height, state })
+    let whole_from = db.highest_pruned().await?.max(base_height).saturating_add(1);
+    Ok(Checked { sets: walk.sets, tip: walk.height, base_height, whole_from, state })
 }
 
 /// `SQLite`'s own look at the structure of the file.
@@ -192,19 +201,33 @@ async fn base(
 pub(crate) async fn tip(db: &Database) -> Result<u64, StoreError> {
     let highest = sqlx::query_scalar::<_, Option<i64>>("SELECT max(height) FROM blocks");
     let highest = highest.fetch_one(&db.pool).await;
-    Ok(highest.map_err(|source| db.failed("read blocks", source))?.map_or(0, from_sql))
+    let highest = highest.map_err(|source| db.failed("read blocks", source))?.map_or(0, from_sql);
+    Ok(highest.max(db.highest_pruned().await?))
 }
 
-/// The rows that stand at a height and after it; they must be without a gap.
-pub(super) async fn slice(db: &Database, from: u64) -> Result<Vec<BlockRow>, StoreError> {
+/// The rows that stand at a height and after it, whole or pruned; they must be without a gap.
+pub(super) async fn slice(db: &Database, from: u64) -> Result<Vec<StoredRow>, StoreError> {
     let query = format!("{BLOCK_COLUMNS} WHERE height >= ? ORDER BY height LIMIT ?");
     let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to_sql(from)).bind(to_sql(SLICE));
-    let rows = db.rows("read blocks", query).await?;
-    let read = |(height, row): (u64, &sqlx::sqlite::SqliteRow)| {
-        BlockRow::read(row, height)
-            .map_err(|problem| db.corrupt(Finding::at("blocks", height, problem)))
-    };
-    (from..).zip(&rows).map(read).collect()
+    let whole = db.rows("read blocks", query).await?;
+    let mut whole = whole.iter();
+    let mut pruned = db.pruned_rows(from, SLICE).await?.into_iter().peekable();
+    let mut slice = Vec::new();
+    for height in (from..).take(usize::try_from(SLICE).unwrap_or_default()) {
+        let at_height = |row: &PrunedRow| row.block.header.height == height;
+        if let Some(row) = pruned.next_if(at_height) {
+            slice.push(StoredRow::Pruned(row));
+        } else if let Some(row) = whole.next() {
+            let read = BlockRow::read(row, height);
+            let bad = |problem| db.corrupt(Finding::at("blocks", height, problem));
+            slice.push(StoredRow::Whole(read.map_err(bad)?));
+        } else if pruned.peek().is_some() {
+            return Err(db.corrupt(no_row(height)));
+        } else {
+            break;
+        }
+    }
+    Ok(slice)
 }
 
 /// Checks the snapshots against the chain, and gives back the newest.
@@ -222,7 +245,7 @@ async fn snapshots(
         let found = SnapshotRow::read(&row).map_err(bad)?;
         let in_chain = match base.filter(|base| base.header.height == height) {
             Some(base) => Some(base.header.clone()),
-            None => db.block_row(height).await?.map(|row| row.committed.block.header),
+            None => db.stored_row(height).await?.map(|row| row.header().clone()),
         };
         if in_chain.as_ref() != Some(&found.certified.header) {
             return Err(bad("it belongs to no block here".to_owned()));
@@ -256,13 +279,23 @@ impl Database {
         BlockRow::read(row, height).map(Some).map_err(bad)
     }
 
+    /// The block at a height, whole or pruned, if there is a row for it.
+    pub(crate) async fn stored_row(&self, height: u64) -> Result<Option<StoredRow>, StoreError> {
+        let pruned = self.pruned_rows(height, 1).await?.into_iter();
+        let mut pruned = pruned.filter(|row| row.block.header.height == height);
+        match pruned.next() {
+            Some(row) => Ok(Some(StoredRow::Pruned(row))),
+            None => Ok(self.block_row(height).await?.map(StoredRow::Whole)),
+        }
+    }
+
     /// The changes of validators, in their order; not verified.
     pub(crate) async fn handovers(&self) -> Result<Vec<Handover>, StoreError> {
         let query = "SELECT height, header, certificate, validators, digest FROM handovers \
                      ORDER BY height";
         let rows = self.rows("read changes of validators", sqlx::query(query)).await?;
         let read = |row| {
-            Handover::read(row).map_err(|problem| {
+            read_handover(row).map_err(|problem| {
                 let height = sqlx::Row::try_get::<i64, _>(row, "height").map_or(0, from_sql);
                 self.corrupt(Finding::at("handovers", height, problem))
             })

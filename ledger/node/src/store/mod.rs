@@ -12,6 +12,7 @@
 mod backup;
 mod check;
 mod error;
+mod prune;
 mod reading;
 mod rows;
 mod salvage;
@@ -25,15 +26,17 @@ use ledger::state::State;
 use market::time::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use backup::{BackupError, BackupProgress};
 pub use check::check_again;
 pub use error::{Finding, StoreError};
-pub use rows::Handover;
+pub use prune::Erased;
 
 pub(crate) use check::{Walk, patrol};
-pub(crate) use rows::{BlockRow, CertifiedHeader, Sets, SnapshotRow};
+pub(crate) use prune::{PrunedRow, StoredRow};
+pub(crate) use rows::{BlockRow, CertifiedHeader, Sets, SnapshotRow, insert_handover};
 pub(crate) use schema::{Access, Database, FILE};
 pub(crate) use writing::SNAPSHOT_EVERY;
 
@@ -50,6 +53,8 @@ pub struct Store {
     damage: Arc<Mutex<BTreeSet<Finding>>>,
     /// The height behind which the chain here starts.
     base_height: u64,
+    /// The lowest height from which on all blocks are whole.
+    whole_from: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -72,7 +77,8 @@ impl Store {
         let checked = check::all(&db, genesis).await?;
         let sets = Arc::new(Mutex::new(checked.sets));
         let (damage, base_height) = (Arc::default(), checked.base_height);
-        let store = Self { db, sets, damage, base_height };
+        let whole_from = Arc::new(AtomicU64::new(checked.whole_from));
+        let store = Self { db, sets, damage, base_height, whole_from };
         let mut state = checked.state.unwrap_or_else(|| State::at_genesis(genesis));
         for height in state.height().saturating_add(1)..=checked.tip {
             let block = store.block(height).await?;
@@ -104,9 +110,9 @@ impl Store {
         time
     }
 
-    /// The lowest height of a block here, or of the first one to come.
+    /// The lowest height from which on all blocks are here and whole, or of the first one to come.
     pub fn min_height(&self) -> u64 {
-        self.base_height.saturating_add(1)
+        self.whole_from.load(Ordering::Relaxed)
     }
 
     /// Closes the database, so that another process may open it.

@@ -4,6 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use ledger::block::{Block, BlockHash, CommittedBlock, Header};
 use ledger::certificate::CommitCertificate;
 use ledger::follower::check_commit;
+use ledger::handover::Handover;
 use ledger::results::{ResultLeaf, results_root};
 use ledger::state::State;
 use ledger::validators::ValidatorSet;
@@ -26,18 +27,18 @@ pub(super) fn digest(table: &str, columns: &[&[u8]]) -> Vec<u8> {
     Digest::of(&parts).as_bytes().to_vec()
 }
 
-fn same_digest(row: &SqliteRow, computed: &[u8]) -> Result<(), String> {
+pub(super) fn same_digest(row: &SqliteRow, computed: &[u8]) -> Result<(), String> {
     if blob(row, "digest")? == computed {
         return Ok(());
     }
     Err("the row is not what was written".to_owned())
 }
 
-fn blob(row: &SqliteRow, name: &'static str) -> Result<Vec<u8>, String> {
+pub(super) fn blob(row: &SqliteRow, name: &'static str) -> Result<Vec<u8>, String> {
     row.try_get(name).map_err(|error| format!("its {name} cannot be read: {error}"))
 }
 
-fn decode<T: BorshDeserialize>(name: &str, bytes: &[u8]) -> Result<T, String> {
+pub(super) fn decode<T: BorshDeserialize>(name: &str, bytes: &[u8]) -> Result<T, String> {
     borsh::from_slice(bytes).map_err(|error| format!("its {name} is garbled: {error}"))
 }
 
@@ -97,7 +98,7 @@ impl BlockRow {
             return Err("its certificate is another block's".to_owned());
         }
         let results: Vec<ResultLeaf> = decode("results", &results)?;
-        if results_root(&results) != header.results_root {
+        if results_root(&results, &block.salt) != header.results_root {
             return Err("its results are not what the header says".to_owned());
         }
         let committed = CommittedBlock { block, certificate };
@@ -159,48 +160,37 @@ impl CertifiedHeader {
     }
 }
 
-/// A header after which other validators decide, and who they are.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Handover {
-    /// The header; its `next_validators` is the hash of the new set.
-    pub header: Header,
-    /// The old set's certificate of it.
-    pub certificate: CommitCertificate,
-    /// The new set.
-    pub validators: ValidatorSet,
+/// Reads a change of validators.
+pub(super) fn read_handover(row: &SqliteRow) -> Result<Handover, String> {
+    let (header, certificate) = (blob(row, "header")?, blob(row, "certificate")?);
+    let validators = blob(row, "validators")?;
+    let height: i64 = row.try_get("height").map_err(|error| error.to_string())?;
+    let columns: [&[u8]; 4] = [&height.to_be_bytes(), &header, &certificate, &validators];
+    same_digest(row, &digest("handovers", &columns))?;
+    let header: Header = decode("header", &header)?;
+    if to_sql(header.height) != height {
+        return Err("its header is another height's".to_owned());
+    }
+    let certificate = decode("certificate", &certificate)?;
+    Ok(Handover { header, certificate, validators: decode("validator set", &validators)? })
 }
 
-impl Handover {
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, String> {
-        let (header, certificate) = (blob(row, "header")?, blob(row, "certificate")?);
-        let validators = blob(row, "validators")?;
-        let height: i64 = row.try_get("height").map_err(|error| error.to_string())?;
-        let columns: [&[u8]; 4] = [&height.to_be_bytes(), &header, &certificate, &validators];
-        same_digest(row, &digest("handovers", &columns))?;
-        let header: Header = decode("header", &header)?;
-        if to_sql(header.height) != height {
-            return Err("its header is another height's".to_owned());
-        }
-        let certificate = decode("certificate", &certificate)?;
-        Ok(Self { header, certificate, validators: decode("validator set", &validators)? })
-    }
-
-    pub(crate) fn insert(&self) -> Query<'static> {
-        let height = to_sql(self.header.height);
-        let (header, certificate) = (bytes(&self.header), bytes(&self.certificate));
-        let validators = bytes(&self.validators);
-        let columns: [&[u8]; 4] = [&height.to_be_bytes(), &header, &certificate, &validators];
-        let digest = digest("handovers", &columns);
-        sqlx::query(
-            "INSERT INTO handovers (height, header, certificate, validators, digest) \
+/// Writes a change of validators.
+pub(crate) fn insert_handover(handover: &Handover) -> Query<'static> {
+    let height = to_sql(handover.header.height);
+    let (header, certificate) = (bytes(&handover.header), bytes(&handover.certificate));
+    let validators = bytes(&handover.validators);
+    let columns: [&[u8]; 4] = [&height.to_be_bytes(), &header, &certificate, &validators];
+    let digest = digest("handovers", &columns);
+    sqlx::query(
+        "INSERT INTO handovers (height, header, certificate, validators, digest) \
              VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(height)
-        .bind(header)
-        .bind(certificate)
-        .bind(validators)
-        .bind(digest)
-    }
+    )
+    .bind(height)
+    .bind(header)
+    .bind(certificate)
+    .bind(validators)
+    .bind(digest)
 }
 
 /// The state after a block, with the header that carries its root.

@@ -1,6 +1,7 @@
 //! Reading a database of which some parts cannot be read, and filling a fresh one.
 
 use ledger::genesis::Genesis;
+use ledger::handover::Handover;
 use ledger::state::State;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
@@ -9,7 +10,8 @@ use std::path::Path;
 use super::check;
 use super::error::{Finding, StoreError};
 use super::rows::{
-    Handover, SNAPSHOT_COLUMNS, SnapshotRow, UNDECIDED_COLUMNS, insert_undecided, read_undecided,
+    SNAPSHOT_COLUMNS, SnapshotRow, UNDECIDED_COLUMNS, insert_undecided, read_handover,
+    read_undecided,
 };
 use super::schema::{Access, Database, from_sql, to_sql};
 use super::{SIGNATURES_CHECKED, Store};
@@ -50,7 +52,7 @@ impl Database {
     pub(crate) async fn readable_handovers(&self) -> Vec<Handover> {
         let columns = "SELECT height, header, certificate, validators, digest FROM handovers";
         let (rows, _) = self.each(columns).await;
-        let mut read: Vec<_> = rows.iter().filter_map(|row| Handover::read(row).ok()).collect();
+        let mut read: Vec<_> = rows.iter().filter_map(|row| read_handover(row).ok()).collect();
         read.sort_by_key(|handover| handover.header.height);
         read
     }
@@ -69,8 +71,12 @@ impl Database {
 
     /// The lowest height of a block, as far as that can be read; 0 if none can.
     pub(crate) async fn lowest(&self) -> u64 {
-        let query = sqlx::query_scalar::<_, Option<i64>>("SELECT min(height) FROM blocks");
-        query.fetch_one(&self.pool).await.ok().flatten().map_or(0, from_sql)
+        let mut lowest = u64::MAX;
+        for query in ["SELECT min(height) FROM blocks", "SELECT min(height) FROM pruned"] {
+            let found = sqlx::query_scalar::<_, Option<i64>>(query).fetch_one(&self.pool).await;
+            lowest = found.ok().flatten().map_or(lowest, |height| lowest.min(from_sql(height)));
+        }
+        if lowest == u64::MAX { 0 } else { lowest }
     }
 
     /// The highest height of a block, as far as that can be found out.
@@ -83,7 +89,7 @@ impl Database {
         let mut height = last;
         while height.saturating_sub(last) < LOOK_AHEAD {
             height = height.saturating_add(1);
-            if matches!(self.block_row(height).await, Ok(Some(_))) {
+            if matches!(self.stored_row(height).await, Ok(Some(_))) {
                 last = height;
             }
         }

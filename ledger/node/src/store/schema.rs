@@ -40,6 +40,12 @@ CREATE TABLE IF NOT EXISTS blocks (
     results BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS pruned (
+    height INTEGER PRIMARY KEY,
+    block BLOB NOT NULL,
+    certificate BLOB NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS handovers (
     height INTEGER PRIMARY KEY,
     header BLOB NOT NULL,
@@ -78,8 +84,6 @@ pub(crate) enum Access {
     Make,
     /// Only if it is there.
     Existing,
-    /// Nothing is written, not even what a crash has left in the log is brought into the file.
-    ReadOnly,
 }
 
 /// One connection, held by one process alone.
@@ -92,19 +96,15 @@ pub(crate) struct Database {
 impl Database {
     /// Opens a database file.
     pub(crate) async fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let mut options = SqliteConnectOptions::new()
+        let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(access == Access::Make)
             .locking_mode(SqliteLockingMode::Exclusive)
+            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(std::time::Duration::from_secs(2))
-            .pragma("cache_size", "-2048");
-        options = match access {
-            Access::ReadOnly => options.read_only(true),
-            Access::Make | Access::Existing => {
-                options.journal_mode(SqliteJournalMode::Wal).pragma("secure_delete", "ON")
-            }
-        };
+            .pragma("cache_size", "-2048")
+            .pragma("secure_delete", "ON");
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
         let pool = pool.map_err(|source| StoreError::of("open the ledger", path, source))?;
         Ok(Self { pool, path: path.to_owned() })

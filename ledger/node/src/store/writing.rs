@@ -2,12 +2,13 @@
 
 use ledger::block::{Block, CommittedBlock};
 use ledger::certificate::CommitCertificate;
+use ledger::handover::Handover;
 use ledger::results::BlockResults;
 use ledger::state::State;
 
 use super::Store;
 use super::error::StoreError;
-use super::rows::{BlockRow, CertifiedHeader, Handover, SnapshotRow, insert_undecided};
+use super::rows::{BlockRow, CertifiedHeader, SnapshotRow, insert_handover, insert_undecided};
 use super::schema::to_sql;
 use crate::consensus::Undecided;
 
@@ -48,12 +49,8 @@ impl Store {
         state: &State,
     ) -> Option<Handover> {
         let header = &block.header;
-        let before = self.lock_sets().at(header.height).hash();
-        (before != header.next_validators).then(|| Handover {
-            header: header.clone(),
-            certificate: certificate.clone(),
-            validators: state.validators().clone(),
-        })
+        let sets = self.lock_sets();
+        Handover::at(header, certificate, sets.at(header.height), state.validators())
     }
 
     async fn write_block(
@@ -66,7 +63,7 @@ impl Store {
         let mut transaction = self.db.pool.begin().await?;
         row.insert().execute(&mut *transaction).await?;
         if let Some(handover) = handover {
-            handover.insert().execute(&mut *transaction).await?;
+            insert_handover(handover).execute(&mut *transaction).await?;
         }
         sqlx::query("DELETE FROM undecided WHERE height <= ?")
             .bind(to_sql(height))

@@ -46,7 +46,7 @@ async fn a_backup_made_while_blocks_are_committed_is_a_whole_chain() {
 #[tokio::test]
 async fn a_backup_of_one_user_is_nobody_elses_and_a_damaged_ledger_gives_none() {
     use std::os::unix::fs::PermissionsExt as _;
-    let stored = Stored::new().await;
+    let stored = Stored::large().await;
     let genesis = &stored.street.genesis;
     let (store, _) = stored.open().await.unwrap();
     let to = stored.dir.path().join("copy");
@@ -63,6 +63,7 @@ async fn a_backup_of_one_user_is_nobody_elses_and_a_damaged_ledger_gives_none() 
     file[at + 32] ^= 1;
     std::fs::write(&stored.path, &file).unwrap();
     store.served(1, 39, true, usize::MAX).await.unwrap();
+    store.served(41, 39, true, usize::MAX).await.unwrap();
     let other = stored.dir.path().join("other");
     let error = store.backup(genesis, &other, |_| {}).await.unwrap_err();
     assert!(error.to_string().contains("height 40"), "{error}");

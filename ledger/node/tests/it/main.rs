@@ -4,6 +4,7 @@ mod backup;
 mod consensus;
 mod consensus_kill;
 mod growth;
+mod prune;
 mod repair;
 mod snapshot;
 mod store;

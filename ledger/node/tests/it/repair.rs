@@ -72,9 +72,14 @@ async fn mend(stored: &Stored, peers: &[&Peer]) -> Result<RepairReport, RepairEr
     repair(task, |_| {}, CancellationToken::new()).await
 }
 
+/// Mends without anybody to ask.
+pub(crate) async fn mend_alone(stored: &Stored) -> Result<RepairReport, RepairError> {
+    mend(stored, &[]).await
+}
+
 async fn contents(stored: &Stored) -> Vec<Vec<u8>> {
     let (store, state) = stored.open().await.unwrap();
-    assert_eq!(state, stored.street.state);
+    assert!(state == stored.street.state);
     let served = store.served(1, 100, true, usize::MAX).await.unwrap();
     store.close().await;
     served

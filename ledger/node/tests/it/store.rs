@@ -22,13 +22,25 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// With a block every ten minutes, of which the last few are full.
+    /// Of a small street, with something in every eighth block.
     pub(crate) async fn new() -> Self {
+        Self::of(3, 8).await
+    }
+
+    /// With more in it than the store keeps in memory.
+    pub(crate) async fn large() -> Self {
+        let stored = Self::of(50, 1).await;
+        let length = std::fs::metadata(&stored.path).unwrap().len();
+        assert!(length > 3 << 20, "{length} bytes");
+        stored
+    }
+
+    async fn of(households: u16, full_every: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut street = Street::new(3);
+        let mut street = Street::new(households);
         let (store, _) = Store::open(dir.path(), &street.genesis).await.unwrap();
         for height in 1..=BLOCKS {
-            if height % 8 == 0 {
+            if height % full_every == 0 {
                 street.commit_next(&store).await;
             } else {
                 let time = street.state.time().plus_millis(1_000);
@@ -59,7 +71,7 @@ async fn a_stored_chain_is_found_again() {
     let time = Store::last_block_time(dir).await.unwrap();
     assert_eq!(time, Some(stored.street.state.time()));
     let (store, found) = stored.open().await.unwrap();
-    assert_eq!(found, stored.street.state);
+    assert!(found == stored.street.state);
     store.close().await;
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(Store::last_block_time(empty.path()).await.unwrap(), None);
@@ -138,7 +150,7 @@ async fn a_certificate_of_nobody_is_named_also_where_all_digests_are_right() {
 /// The store has the file to itself, so the damage comes from below it: a page on the disk.
 #[tokio::test]
 async fn what_is_damaged_while_the_node_runs_is_told_and_not_served() {
-    let stored = Stored::new().await;
+    let stored = Stored::large().await;
     let (store, _) = stored.open().await.unwrap();
     assert!(store.damage().is_empty());
     let mut file = std::fs::read(&stored.path).unwrap();
@@ -148,6 +160,7 @@ async fn what_is_damaged_while_the_node_runs_is_told_and_not_served() {
     std::fs::write(&stored.path, &file).unwrap();
     // The small cache forgets the page while others are read.
     store.served(1, 39, true, usize::MAX).await.unwrap();
+    store.served(41, 39, true, usize::MAX).await.unwrap();
     check_again(&store, &stored.street.genesis).await.unwrap_err();
     assert!(store.served(40, 5, false, usize::MAX).await.is_err());
     assert_eq!(store.served(38, 5, true, usize::MAX).await.unwrap().len(), 2);
@@ -198,10 +211,10 @@ async fn a_store_that_is_open_cannot_be_opened_again() {
 async fn every_flipped_byte_of_the_file_is_named_or_harmless() {
     let stored = Stored::new().await;
     let whole = std::fs::read(&stored.path).unwrap();
-    // A prime, so that every offset in a page comes up; about 300 flips.
-    let step = (whole.len() / 300) | 1;
+    // A prime, so that every offset in a page comes up; about 160 flips.
+    let step = (whole.len() / 120) | 1;
     let (mut found, mut harmless) = (0, 0);
-    for at in (0..whole.len()).step_by(step).chain(0..100) {
+    for at in (0..whole.len()).step_by(step).chain((0..100).step_by(3)) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
         std::fs::write(&stored.path, &flipped).unwrap();
@@ -211,7 +224,7 @@ async fn every_flipped_byte_of_the_file_is_named_or_harmless() {
                 found += 1;
             }
             Ok((store, state)) => {
-                assert_eq!(state, stored.street.state, "byte {at}");
+                assert!(state == stored.street.state, "byte {at}");
                 let served = store.served(1, 100, true, usize::MAX).await.unwrap();
                 assert_eq!(served.len() as u64, BLOCKS, "byte {at}");
                 harmless += 1;
@@ -267,13 +280,13 @@ async fn a_log_cut_at_every_512_bytes_gives_a_prefix_or_is_refused() {
     let mut street = Street::new(2);
     let (store, _) = Store::open(dir.path(), &street.genesis).await.unwrap();
     let mut hashes = vec![BlockHash::default()];
-    for _ in 0..8 {
+    for _ in 0..5 {
         hashes.push(street.commit_next(&store).await.block.hash());
     }
     let files = ["ledger.sqlite", "ledger.sqlite-wal"];
     let [main, log] = files.map(|file| std::fs::read(dir.path().join(file)).unwrap());
     store.close().await;
-    assert!(log.len() > 50_000, "the log holds the chain: {}", log.len());
+    assert!(log.len() > 30_000, "the log holds the chain: {}", log.len());
     let mut heights = std::collections::BTreeSet::new();
     for cut in (0..=log.len()).step_by(512) {
         let copy = tempfile::tempdir().unwrap();
@@ -289,7 +302,7 @@ async fn a_log_cut_at_every_512_bytes_gives_a_prefix_or_is_refused() {
             Err(error) => assert_told(&error, &copy.path().join(files[0])),
         }
     }
-    assert!(heights.len() > 4, "{heights:?}");
+    assert!(heights.len() > 3, "{heights:?}");
 }
 
 pub(crate) fn remove_companions(path: &Path) {

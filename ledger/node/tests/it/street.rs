@@ -4,6 +4,7 @@
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use ledger::validators::{Validator, ValidatorSet};
@@ -31,7 +32,7 @@ fn party_key(n: u16) -> SigningKey {
     SigningKey::from_seed(&seed)
 }
 
-fn party(n: u16) -> PartyId {
+pub(crate) fn party(n: u16) -> PartyId {
     let mut id = [0xa0; 16];
     id[..2].copy_from_slice(&n.to_be_bytes());
     PartyId::from_bytes(id)
@@ -92,7 +93,7 @@ impl Street {
 
     /// The next block at a time, with all of this that counts.
     pub(crate) fn block(&self, time: Timestamp, said: Vec<Transaction>) -> Executed {
-        let mut draft = Draft::open(&self.state, time).unwrap();
+        let mut draft = Draft::open(&self.state, time, BlockSalt::from_bytes([7; 32])).unwrap();
         for transaction in said {
             draft.admit(transaction).unwrap();
         }
