@@ -9,6 +9,7 @@ use simulators::simulated_meter::SimulatedMeterConfig;
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
 use crate::failure::Failure;
 use crate::log::LogFilter;
+use crate::node_tools::Node;
 
 /// A peer-to-peer energy market for a neighbourhood
 ///
@@ -42,7 +43,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// A validator: takes part in consensus and keeps the ledger
     #[command(after_help = SERVICE_EXIT_CODES)]
-    Node(Role),
+    Node(Node),
     /// A household's agent: reads the meter, trades, signs
     #[command(after_help = SERVICE_EXIT_CODES)]
     Agent(Role),

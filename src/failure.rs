@@ -88,7 +88,12 @@ impl Failure {
 impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
         let to_mend = match &error {
-            NodeError::DataDir { .. } | NodeError::Store(_) | NodeError::ClockBehind { .. } => true,
+            NodeError::DataDir { .. }
+            | NodeError::Store(_)
+            | NodeError::ClockBehind { .. }
+            | NodeError::Snapshot(_)
+            | NodeError::Install(_) => true,
+            NodeError::NoSnapshot(_) => false,
             NodeError::Mesh(error) => mesh_is_to_mend(error),
             NodeError::Consensus(error) => matches!(
                 error,

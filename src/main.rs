@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod failure;
 mod log;
+mod node_tools;
 mod process;
 mod verify;
 
@@ -20,12 +21,14 @@ use tokio::net::TcpListener;
 
 use cli::{Cli, Command, Demo, Role, Simulate};
 use failure::Failure;
+use node_tools::Node;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Demo(demo) => process::block_on(process::Size::Medium, play(demo)),
-        Command::Node(role) => process::block_on(process::Size::Medium, node(role)),
+        Command::Node(Node { tool: Some(tool), .. }) => node_tools::run(tool),
+        Command::Node(options) => process::block_on(process::Size::Medium, node(options)),
         Command::Agent(role) => process::block_on(process::Size::Small, agent(role)),
         Command::Dashboard(dashboard) => {
             process::block_on(process::Size::Medium, dashboard_page(dashboard))
@@ -52,7 +55,10 @@ async fn play(demo: Demo) -> Result<ExitCode, Failure> {
     Ok(process::tell_outcome(&outcome.map_err(Failure::start)?))
 }
 
-async fn node(role: Role) -> Result<ExitCode, Failure> {
+async fn node(options: Node) -> Result<ExitCode, Failure> {
+    let Node { role: Some(role), from_snapshot, .. } = options else {
+        return Err(Failure::option("--config", &"name the node's configuration file"));
+    };
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let file = config_file(&role)?;
@@ -60,8 +66,7 @@ async fn node(role: Role) -> Result<ExitCode, Failure> {
     clock::check_against_genesis(clock.now(), config.genesis.starts_at)?;
     let listener = bind(&format!("http_listen in {}", file.display()), &config.http_listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    ledger_node::node::run(config, listener, clock, shutdown).await?;
-    Ok(ExitCode::SUCCESS)
+    node_tools::serve(config, from_snapshot.as_deref(), listener, clock, shutdown).await
 }
 
 async fn agent(role: Role) -> Result<ExitCode, Failure> {

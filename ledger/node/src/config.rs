@@ -23,6 +23,10 @@ pub struct NodeConfig {
     pub validator_key: PathBuf,
     /// Where `/healthz`, `/metrics` and `/status` are served: `ADDRESS:PORT`.
     pub http_listen: String,
+    /// Where a ledger that is not there yet starts from: the file of a certified snapshot, or
+    /// `peers` for the newest one of other nodes. Without it, from the first block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_snapshot: Option<String>,
     /// The validators' own network.
     pub consensus: ConsensusSection,
     /// The members' network.
@@ -134,12 +138,29 @@ pub struct LoadedNode {
     pub genesis: Genesis,
     /// Where the chain is kept.
     pub data_dir: PathBuf,
+    /// Where a ledger that is not there yet starts from; `None` is the first block.
+    pub from_snapshot: Option<SnapshotSource>,
     /// Where the status pages are served.
     pub http_listen: String,
     /// The validators' network.
     pub consensus: ConsensusConfig,
     /// The members' network.
     pub mesh: MeshConfig,
+}
+
+/// Where a certified snapshot comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotSource {
+    /// The newest one of other nodes.
+    Peers,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<&str> for SnapshotSource {
+    fn from(text: &str) -> Self {
+        if text == "peers" { Self::Peers } else { Self::File(PathBuf::from(text)) }
+    }
 }
 
 impl NodeConfig {
@@ -201,7 +222,12 @@ impl NodeConfig {
             mdns: self.mesh.mdns,
             serve_blocks: true,
         };
-        Ok(LoadedNode { genesis, data_dir, http_listen: self.http_listen, consensus, mesh })
+        let from_snapshot = match self.from_snapshot.as_deref().map(SnapshotSource::from) {
+            Some(SnapshotSource::File(file)) => Some(SnapshotSource::File(beside(&file))),
+            other => other,
+        };
+        let http_listen = self.http_listen;
+        Ok(LoadedNode { genesis, data_dir, from_snapshot, http_listen, consensus, mesh })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-const LOCK_FILE: &str = "node.lock";
+pub(crate) const LOCK_FILE: &str = "node.lock";
 
 /// Why a data directory cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mempool::{Mempool, NotPooled};
 use crate::metrics::NodeMetrics;
+use crate::snapshot;
 use crate::store::{Store, StoreError};
 use crate::validator::Committed;
 
@@ -80,6 +81,18 @@ impl Gossip {
                         // Refused: an answer without blocks would read as "there are no more".
                         Err(error) => {
                             tracing::error!(%error, ?request, "blocks cannot be served");
+                            drop(ticket);
+                        }
+                    }
+                });
+            }
+            MeshEvent::SnapshotRequested { request, ticket, .. } => {
+                let (mesh, store) = (self.mesh.clone(), self.store.clone());
+                tokio::spawn(async move {
+                    match snapshot::part(&store, request).await {
+                        Ok(response) => mesh.answer_snapshot(ticket, response),
+                        Err(error) => {
+                            tracing::error!(%error, ?request, "a snapshot cannot be served");
                             drop(ticket);
                         }
                     }

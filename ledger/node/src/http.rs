@@ -19,6 +19,7 @@ use crate::clock_offset::ClockOffset;
 use crate::consensus::{ConsensusStatus, Phase, engine_metrics};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
+use crate::store::{Finding, Store};
 
 /// What the pages read from.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ pub(crate) struct Pages {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clock_offset: Arc<ClockOffset>,
     pub(crate) metrics: Arc<NodeMetrics>,
+    pub(crate) store: Store,
 }
 
 /// How a node stands, as `/status` says it.
@@ -52,6 +54,8 @@ struct StatusPage {
     has_quorum: bool,
     mesh_peers: usize,
     mempool_waiting: usize,
+    /// What was found damaged in the ledger; `hidamari node repair` mends it.
+    damage: Vec<Finding>,
     failure: Option<String>,
 }
 
@@ -70,6 +74,10 @@ pub(crate) async fn serve(pages: Pages, listener: TcpListener, shutdown: Cancell
 
 async fn healthz(Shared(pages): Shared<Pages>) -> (StatusCode, String) {
     let consensus = pages.consensus.borrow().clone();
+    if let Some(finding) = pages.store.damage().first() {
+        let words = format!("the ledger is damaged: {finding}; stop the node and repair it\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, words);
+    }
     match (consensus.phase, consensus.has_quorum) {
         (Phase::Stopped, _) => {
             let why = consensus.failure.unwrap_or_else(|| "it was asked to stop".to_owned());
@@ -121,6 +129,7 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
         has_quorum: consensus.has_quorum,
         mesh_peers: pages.mesh.peers().len(),
         mempool_waiting: pages.mempool.len(),
+        damage: pages.store.damage(),
         failure: consensus.failure,
     })
 }

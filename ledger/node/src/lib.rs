@@ -10,6 +10,10 @@
 //! | [`consensus`] | which block has a height; the only module that names the engine |
 //! | `validator` | what a block means: builds, judges and commits by the pure rules of `ledger` |
 //! | [`store`] | blocks, certificates, snapshots, undecided bodies in `SQLite` |
+//! | [`repair`] | mends a stopped node's store from other nodes |
+//! | [`snapshot`] | the certified state after a block, from which a node can start |
+//! | [`restore`] | starts a ledger from a backup |
+//! | [`admin`] | asks a running node for a backup or a snapshot |
 //! | [`mempool`] | what waits for a block |
 //! | [`data_dir`] | the data directory, held by one process |
 //! | `clock_offset` | this machine's clock against the other validators' |
@@ -17,6 +21,7 @@
 //! | `http` | `/healthz`, `/metrics`, `/status` |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod admin;
 pub mod audit;
 mod clock_offset;
 pub mod config;
@@ -27,5 +32,8 @@ mod http;
 pub mod mempool;
 mod metrics;
 pub mod node;
+pub mod repair;
+pub mod restore;
+pub mod snapshot;
 pub mod store;
 mod validator;

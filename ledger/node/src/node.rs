@@ -8,15 +8,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::clock_offset::ClockOffset;
-use crate::config::LoadedNode;
+use crate::config::{LoadedNode, SnapshotSource};
 use crate::consensus::{self, ConsensusError, ConsensusStatus};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::gossip::Gossip;
 use crate::http::{self, Pages};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
-use crate::store::{Store, StoreError};
+use crate::snapshot::{self, InstallError, NotFetched, SnapshotFileError};
+use crate::store::{self, Store, StoreError};
 use crate::validator::{Validator, random_salt};
 
 /// Why a node did not start, or ended before it was asked to.
@@ -28,6 +30,15 @@ pub enum NodeError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The snapshot to start from cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFileError),
+    /// No other node has a snapshot to start from.
+    #[error(transparent)]
+    NoSnapshot(#[from] NotFetched),
+    /// The ledger cannot be started from a snapshot.
+    #[error(transparent)]
+    Install(#[from] InstallError),
     /// The mesh did not start.
     #[error(transparent)]
     Mesh(#[from] MeshError),
@@ -53,6 +64,9 @@ pub enum NodeError {
     },
 }
 
+/// How long other nodes are asked for a snapshot before the node gives up.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Runs a validator until shutdown.
 ///
 /// # Errors
@@ -63,8 +77,9 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), NodeError> {
+    let _held = DataDir::take(&config.data_dir)?;
+    start_from_snapshot(&config, clock.as_ref(), &shutdown).await?;
     let LoadedNode { genesis, data_dir, consensus, mesh, .. } = config;
-    let _held = DataDir::take(&data_dir)?;
     let (store, state) = Store::open(&data_dir, &genesis).await?;
     tracing::info!(height = state.height(), chain = %genesis.chain_id(), "the ledger is open");
     let drift_max_ms = i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX);
@@ -94,7 +109,7 @@ pub async fn run(
         events,
         mempool: mempool.clone(),
         state: state.clone(),
-        store,
+        store: store.clone(),
         clock: Arc::clone(&clock),
         commits: committed,
         metrics: Arc::clone(&metrics),
@@ -108,18 +123,24 @@ pub async fn run(
         clock,
         clock_offset,
         metrics,
+        store: store.clone(),
     };
     // Whatever ends first takes the others with it.
     let ending = shutdown.child_token();
+    let patrol = store::patrol(store.clone(), genesis.clone(), ending.clone());
+    let patrol = tokio::spawn(patrol);
+    let admin = admin::serve(data_dir, store.clone(), genesis, ending.clone());
+    let admin = tokio::spawn(admin);
     let mut gossip = tokio::spawn(gossip.run(ending.clone()));
     let mut pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
     let mut deciding = std::pin::pin!(consensus::run(consensus, validator, ending.clone(), status));
     let part = tokio::select! {
         result = &mut deciding => {
             ending.cancel();
-            for task in [gossip, pages] {
+            for task in [gossip, pages, patrol, admin] {
                 let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
             }
+            store.close().await;
             return Ok(result?);
         }
         _ = &mut gossip => "mesh side",
@@ -129,4 +150,28 @@ pub async fn run(
     ending.cancel();
     let result = deciding.await;
     if asked { Ok(result?) } else { Err(NodeError::PartEnded { part }) }
+}
+
+/// Starts a ledger that is not there yet from a snapshot, if that is configured.
+async fn start_from_snapshot(
+    config: &LoadedNode,
+    clock: &dyn Clock,
+    shutdown: &CancellationToken,
+) -> Result<(), NodeError> {
+    let Some(source) = config.from_snapshot.as_ref().filter(|_| !Store::exists(&config.data_dir))
+    else {
+        return Ok(());
+    };
+    let genesis = &config.genesis;
+    let snapshot = match source {
+        SnapshotSource::File(file) => snapshot::read_snapshot(file, genesis)?,
+        SnapshotSource::Peers => {
+            snapshot::fetch(genesis, config.mesh.clone(), SNAPSHOT_PATIENCE, shutdown).await?
+        }
+    };
+    let drift_ms = i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX);
+    let votes_after = clock.now().plus_millis(drift_ms);
+    snapshot::install(&config.data_dir, genesis, &snapshot, votes_after).await?;
+    tracing::info!(height = snapshot.height(), "the ledger starts from a snapshot");
+    Ok(())
 }

@@ -200,8 +200,12 @@ impl<S: Archive> Application for Validator<S> {
         self.state.height()
     }
 
+    fn tip_time(&self) -> Timestamp {
+        self.state.time()
+    }
+
     fn min_height(&self) -> u64 {
-        1
+        self.store.min_height()
     }
 
     fn validators(&self) -> ValidatorSet {

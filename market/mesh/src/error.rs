@@ -139,6 +139,14 @@ pub enum MeshError {
         /// Bytes left over.
         extra: usize,
     },
+    /// A frame of a version or kind that this program does not know.
+    #[error("unknown frame of version {version}, kind {kind}")]
+    FrameKind {
+        /// Its version.
+        version: u8,
+        /// Its kind.
+        kind: u8,
+    },
     /// A request sets flags that mean nothing.
     #[error("unknown flags {flags:#04x} in a block request")]
     FrameFlags {

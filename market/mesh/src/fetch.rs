@@ -1,4 +1,4 @@
-//! The block-fetch protocol as libp2p's request-response sees it: frames of `frame` on a stream.
+//! The fetch protocol as libp2p's request-response sees it: frames of `frame` on a stream.
 
 use std::io;
 
@@ -8,13 +8,13 @@ use libp2p::StreamProtocol;
 use libp2p::request_response::{self, ProtocolSupport};
 
 use crate::error::MeshError;
-use crate::frame::{self, BlockRequest, BlockResponse};
+use crate::frame::{self, Request, Response};
 use crate::limits::{
     FETCH_STREAM_TIMEOUT, FETCH_STREAMS_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
 };
 
 pub(crate) type Fetch = request_response::Behaviour<FetchCodec>;
-pub(crate) type FetchEvent = request_response::Event<BlockRequest, BlockResponse>;
+pub(crate) type FetchEvent = request_response::Event<Request, Response>;
 
 /// Without `serve_blocks` the protocol is not offered to others at all.
 pub(crate) fn build(protocol: StreamProtocol, serve_blocks: bool) -> Fetch {
@@ -31,14 +31,10 @@ pub(crate) struct FetchCodec;
 #[async_trait]
 impl request_response::Codec for FetchCodec {
     type Protocol = StreamProtocol;
-    type Request = BlockRequest;
-    type Response = BlockResponse;
+    type Request = Request;
+    type Response = Response;
 
-    async fn read_request<T>(
-        &mut self,
-        _: &StreamProtocol,
-        stream: &mut T,
-    ) -> io::Result<BlockRequest>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Request>
     where
         T: AsyncRead + Unpin + Send,
     {
@@ -46,11 +42,7 @@ impl request_response::Codec for FetchCodec {
         frame::decode_request(&body).map_err(invalid)
     }
 
-    async fn read_response<T>(
-        &mut self,
-        _: &StreamProtocol,
-        stream: &mut T,
-    ) -> io::Result<BlockResponse>
+    async fn read_response<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Response>
     where
         T: AsyncRead + Unpin + Send,
     {
@@ -62,7 +54,7 @@ impl request_response::Codec for FetchCodec {
         &mut self,
         _: &StreamProtocol,
         stream: &mut T,
-        request: BlockRequest,
+        request: Request,
     ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
@@ -74,7 +66,7 @@ impl request_response::Codec for FetchCodec {
         &mut self,
         _: &StreamProtocol,
         stream: &mut T,
-        response: BlockResponse,
+        response: Response,
     ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,

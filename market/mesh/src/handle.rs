@@ -12,9 +12,11 @@ use crate::board::{Board, PeerStatus};
 use crate::config::MeshConfig;
 use crate::counters::{MeshCounters, count};
 use crate::error::MeshError;
-use crate::frame::{BlockRequest, BlockResponse};
+use crate::frame::{
+    BlockRequest, BlockResponse, Request, Response, SnapshotRequest, SnapshotResponse,
+};
 use crate::limits::{FETCH_TIMEOUT, PAYLOAD_BYTES_MAX};
-use crate::swarm;
+use crate::swarm::{self, blocks::other_kind};
 use crate::ticket::{MessageTicket, Reply, RequestTicket, Verdict};
 use crate::topic::Topic;
 
@@ -38,6 +40,15 @@ pub enum MeshEvent {
         from: PeerId,
         /// For what.
         request: BlockRequest,
+        /// To answer with.
+        ticket: RequestTicket,
+    },
+    /// A neighbour asks for a part of a snapshot.
+    SnapshotRequested {
+        /// Who asks.
+        from: PeerId,
+        /// For what.
+        request: SnapshotRequest,
         /// To answer with.
         ticket: RequestTicket,
     },
@@ -101,10 +112,10 @@ struct Inner {
 /// What the handle asks of the swarm task.
 pub(crate) enum Command {
     Publish { topic: Topic, payload: Vec<u8>, done: oneshot::Sender<Result<(), MeshError>> },
-    Fetch { peer: PeerId, request: BlockRequest, done: FetchDone },
+    Fetch { peer: PeerId, request: Request, done: FetchDone },
 }
 
-pub(crate) type FetchDone = oneshot::Sender<Result<BlockResponse, MeshError>>;
+pub(crate) type FetchDone = oneshot::Sender<Result<Response, MeshError>>;
 
 impl Mesh {
     /// Binds the listeners and starts the swarm task, which runs until `shutdown`. Returns when
@@ -168,6 +179,29 @@ impl Mesh {
         peer: PeerId,
         request: BlockRequest,
     ) -> Result<BlockResponse, MeshError> {
+        match self.ask(peer, Request::Blocks(request)).await? {
+            Response::Blocks(response) => Ok(response),
+            Response::Snapshot(_) => Err(other_kind(peer)),
+        }
+    }
+
+    /// Asks a neighbour for a part of a snapshot, with the same bound and errors as
+    /// [`Mesh::fetch`].
+    ///
+    /// # Errors
+    /// As [`Mesh::fetch`].
+    pub async fn fetch_snapshot(
+        &self,
+        peer: PeerId,
+        request: SnapshotRequest,
+    ) -> Result<SnapshotResponse, MeshError> {
+        match self.ask(peer, Request::Snapshot(request)).await? {
+            Response::Snapshot(response) => Ok(response),
+            Response::Blocks(_) => Err(other_kind(peer)),
+        }
+    }
+
+    async fn ask(&self, peer: PeerId, request: Request) -> Result<Response, MeshError> {
         let (done, result) = oneshot::channel();
         let answer = async {
             self.command(Command::Fetch { peer, request, done }).await?;
@@ -180,6 +214,14 @@ impl Mesh {
     /// and the requester asks on. If the requester is gone, nothing happens.
     pub fn answer(&self, ticket: RequestTicket, response: BlockResponse) {
         // A closed channel means the mesh has stopped, and the requester sees that itself.
+        let response = Response::Blocks(response);
+        let _ = self.inner.replies.send(Reply::Answer { ticket, response });
+    }
+
+    /// Answers a request for a part of a snapshot, of at most
+    /// [`crate::SNAPSHOT_CHUNK_BYTES_MAX`]. If the requester is gone, nothing happens.
+    pub fn answer_snapshot(&self, ticket: RequestTicket, response: SnapshotResponse) {
+        let response = Response::Snapshot(response);
         let _ = self.inner.replies.send(Reply::Answer { ticket, response });
     }
 

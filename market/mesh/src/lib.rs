@@ -7,7 +7,8 @@
 //!   [`PAYLOAD_BYTES_MAX`] to all neighbours; each receiver gets it as [`MeshEvent::Message`] and
 //!   says with [`Mesh::judge`] whether it travels on. Nothing is forwarded before its verdict.
 //! - **Block fetching** by request and answer: [`Mesh::fetch`] asks one neighbour, which sees
-//!   [`MeshEvent::BlocksRequested`] and replies with [`Mesh::answer`].
+//!   [`MeshEvent::BlocksRequested`] and replies with [`Mesh::answer`]. In the same way a snapshot of
+//!   the state is fetched, part by part ([`Mesh::fetch_snapshot`]).
 //!
 //! What the payloads mean is the business of the crates above. The mesh protects only itself:
 //! every queue is bounded, each neighbour has a message budget and a share of the event queue,
@@ -52,13 +53,14 @@ pub use crate::config::MeshConfig;
 pub use crate::counters::{MeshCounters, MeshCounts, TopicCounts};
 pub use crate::error::MeshError;
 pub use crate::frame::{
-    BlockRequest, BlockResponse, decode_request, decode_response, encode_request, encode_response,
+    BlockRequest, BlockResponse, Request, Response, SnapshotRequest, SnapshotResponse,
+    decode_request, decode_response, encode_request, encode_response,
 };
 pub use crate::handle::{Mesh, MeshEvent, MeshEvents};
 pub use crate::key::TransportKey;
 pub use crate::limits::{
     DUPLICATE_WINDOW, FETCH_TIMEOUT, PAYLOAD_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
-    VERDICT_WINDOW,
+    SNAPSHOT_CHUNK_BYTES_MAX, VERDICT_WINDOW,
 };
 pub use crate::ticket::{MessageTicket, RequestTicket, Verdict};
 pub use crate::topic::Topic;

@@ -29,6 +29,9 @@ pub const REQUEST_BYTES_MAX: usize = 64;
 /// Longest body of a block response, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Longest part of a snapshot in one answer, in bytes.
+pub const SNAPSHOT_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
 /// Block fetches that this node may have under way at once.
 pub(crate) const FETCHES_MAX: usize = 32;
 /// Block requests that this node answers at once: bounds the memory to this many responses.

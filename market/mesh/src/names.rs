@@ -31,15 +31,15 @@ impl Names {
     }
 
     pub(crate) fn kademlia(&self) -> Result<StreamProtocol, MeshError> {
-        self.protocol("kad")
+        self.protocol("kad", 1)
     }
 
     pub(crate) fn blocks(&self) -> Result<StreamProtocol, MeshError> {
-        self.protocol("blocks")
+        self.protocol("blocks", 2)
     }
 
-    fn protocol(&self, name: &str) -> Result<StreamProtocol, MeshError> {
-        StreamProtocol::try_from_owned(format!("/hidamari/{}/{name}/1", self.tag))
+    fn protocol(&self, name: &str, version: u8) -> Result<StreamProtocol, MeshError> {
+        StreamProtocol::try_from_owned(format!("/hidamari/{}/{name}/{version}", self.tag))
             .map_err(|error| MeshError::Setup { part: "protocol name", reason: error.to_string() })
     }
 }

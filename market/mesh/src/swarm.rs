@@ -1,6 +1,6 @@
 //! The swarm task: one loop that owns the libp2p swarm and everything that changes with it.
 
-mod blocks;
+pub(crate) mod blocks;
 mod messages;
 mod upkeep;
 

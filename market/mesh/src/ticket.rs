@@ -6,7 +6,7 @@ use libp2p::gossipsub::MessageId;
 use libp2p::request_response::ResponseChannel;
 use tokio::sync::mpsc;
 
-use crate::frame::BlockResponse;
+use crate::frame::Response;
 
 /// What becomes of a gossip message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +58,17 @@ impl Drop for MessageTicket {
     }
 }
 
-/// Stands for one block request until [`crate::Mesh::answer`]. Dropped unanswered, the requester's
+/// Stands for one request until [`crate::Mesh::answer`] or [`crate::Mesh::answer_snapshot`],
+/// whichever is of its kind. Dropped unanswered, the requester's
 /// fetch fails at once.
 #[derive(Debug)]
-pub struct RequestTicket(pub(crate) ResponseChannel<BlockResponse>);
+pub struct RequestTicket(pub(crate) ResponseChannel<Response>);
 
 /// What comes back from the role to the swarm task.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Judgement(Box<Judgement>),
-    Answer { ticket: RequestTicket, response: BlockResponse },
+    Answer { ticket: RequestTicket, response: Response },
 }
 
 #[derive(Debug)]

@@ -140,7 +140,7 @@ impl Agent {
                 self.send_due().await;
             }
             // Dropping the ticket refuses; an agent keeps no blocks.
-            MeshEvent::BlocksRequested { .. } => {}
+            MeshEvent::BlocksRequested { .. } | MeshEvent::SnapshotRequested { .. } => {}
             MeshEvent::PeerLeft { .. } | MeshEvent::Listening { .. } => {}
         }
     }

@@ -141,6 +141,7 @@ fn write_validator(
         data_dir: "data".into(),
         genesis: "../genesis.toml".into(),
         validator_key: "validator.key".into(),
+        from_snapshot: None,
         http_listen: place.http.to_string(),
         consensus: ConsensusSection {
             transport_key: "consensus.key".into(),

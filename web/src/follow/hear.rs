@@ -55,7 +55,8 @@ pub(crate) async fn hear(
                 mesh.judge(ticket, judge_transaction(topic, &payload, &tip, site.now()));
             }
             // The dashboard says that it serves no blocks; who asks all the same is told at once.
-            MeshEvent::BlocksRequested { ticket, .. } => drop(ticket),
+            MeshEvent::BlocksRequested { ticket, .. }
+            | MeshEvent::SnapshotRequested { ticket, .. } => drop(ticket),
             MeshEvent::PeerJoined { .. }
             | MeshEvent::PeerLeft { .. }
             | MeshEvent::Listening { .. } => site.live.set_peers_count(mesh.peers().len()),

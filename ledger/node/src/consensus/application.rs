@@ -10,6 +10,7 @@ use std::future::Future;
 use ledger::block::BlockHash;
 use ledger::certificate::CommitCertificate;
 use ledger::validators::ValidatorSet;
+use market::time::Timestamp;
 
 /// The replicated state machine behind consensus, with its durable store.
 ///
@@ -18,6 +19,9 @@ use ledger::validators::ValidatorSet;
 pub trait Application: Send + 'static {
     /// The last committed height; 0 while only genesis stands.
     fn tip(&self) -> u64;
+
+    /// The market time of the last committed block; of genesis while only that stands.
+    fn tip_time(&self) -> Timestamp;
 
     /// The lowest height whose block can still be served to a validator that catches up (>= 1).
     fn min_height(&self) -> u64;

@@ -19,6 +19,7 @@ use arc_malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, NetworkRequest,
 use arc_malachitebft_core_types::LinearTimeouts;
 use ledger::validators::Address;
 use market::keys::ChainId;
+use market::time::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -35,16 +36,30 @@ use super::{ConsensusConfig, ConsensusError};
 const WATCH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Following without taking part, as long as votes could contradict what was signed before the
-/// ledger was lost.
+/// ledger was lost or taken from elsewhere.
 pub(super) struct Watch {
-    signed_height: u64,
+    end: WatchEnd,
     begun_at: Instant,
+}
+
+/// What ends watching.
+#[derive(Clone, Copy)]
+enum WatchEnd {
+    /// The chain has passed the height at which this validator signed last.
+    Past(u64),
+    /// The chain has a block of a later time.
+    Until(Timestamp),
 }
 
 impl Watch {
     /// Until the chain has passed the height at which this validator signed last.
-    pub(super) fn new(signed_height: u64) -> Self {
-        Self { signed_height, begun_at: Instant::now() }
+    pub(super) fn past(signed_height: u64) -> Self {
+        Self { end: WatchEnd::Past(signed_height), begun_at: Instant::now() }
+    }
+
+    /// Until the chain has a block of a later market time.
+    pub(super) fn until(time: Timestamp) -> Self {
+        Self { end: WatchEnd::Until(time), begun_at: Instant::now() }
     }
 }
 
@@ -147,9 +162,13 @@ impl<A: Application> Driver<A> {
 
     fn has_watched_enough(&self) -> bool {
         let Some(watch) = &self.watching else { return false };
+        let signed_height = match watch.end {
+            WatchEnd::Past(height) => height,
+            WatchEnd::Until(time) => return self.application.tip_time() > time,
+        };
         let last_commit_at = self.status.borrow().last_commit_at;
         let since = last_commit_at.map_or(watch.begun_at, |at| at.max(watch.begun_at));
-        match self.next_height().cmp(&watch.signed_height) {
+        match self.next_height().cmp(&signed_height) {
             Ordering::Less => false,
             Ordering::Equal => since.elapsed() > WATCH_PATIENCE,
             Ordering::Greater => true,

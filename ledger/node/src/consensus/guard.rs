@@ -178,6 +178,13 @@ impl Guard {
         Ok(Self { directory: directory.to_owned(), record, _lock: lock })
     }
 
+    /// What a directory's record says was signed last; `None` without a record, or a damaged one.
+    /// Nothing is locked: for those who report on a stopped node.
+    pub fn last_signed(directory: &Path) -> Option<Statement> {
+        let record = decode(&fs::read(directory.join(RECORD_FILE)).ok()?)?;
+        record.statements.last().copied()
+    }
+
     /// Lets a statement be signed, after making it durable.
     ///
     /// # Errors

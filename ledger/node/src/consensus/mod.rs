@@ -27,7 +27,9 @@
 //!
 //! A validator whose ledger ends before what it has signed, because the ledger was lost, watches
 //! first: it fetches the chain by value sync, and votes once the chain has passed the height at
-//! which it signed last, or stands there because the others cannot decide it alone.
+//! which it signed last, or stands there because the others cannot decide it alone. One whose
+//! ledger comes from a backup or a snapshot watches until the chain has gone on without it
+//! (`watch_until`).
 //!
 //! # Safety
 //!
@@ -48,6 +50,7 @@ mod peers;
 mod proposals;
 mod signing;
 mod status;
+pub(crate) mod watch_until;
 
 /// The engine's core and this room in simulated time: `tests/sim`.
 #[cfg(test)]
@@ -265,11 +268,35 @@ async fn decide(
     let engine = EngineConfig::of(&config)?;
     let logs = config.data_dir.join("wal");
     let wal = logs.join("consensus.wal");
-    let may_have_signed = may_have_signed(&mut application, &wal).await?;
+    let restored = watch_until::read(&config.data_dir)?;
+    let may_have_signed = match restored {
+        // What came with the ledger says nothing about this key; it watches instead.
+        Some(_) => None,
+        None => may_have_signed(&mut application, &wal).await?,
+    };
     let key = config.signing_key.public();
     let guard = Guard::open(&config.data_dir, config.chain, key, may_have_signed)?;
     let signed_height = guard.last().map_or(0, |signed| signed.height);
     let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard);
+    let log = logs.join("watching.wal");
+    let watching = |watch| {
+        let (engine, watch) = (engine.watching(), Some(watch));
+        Session { config: &config, engine, signer: &signer, wal: &log, watch }
+    };
+    if let Some(until) = restored {
+        tracing::warn!(
+            height = application.tip(),
+            %until,
+            "the ledger comes from a backup or a snapshot; this validator votes once the others \
+             have committed a block of a later time (if they cannot without it, give it a new key)"
+        );
+        application = watching(Watch::until(until)).run(application, &shutdown, &status).await?;
+        remove_log(&log)?;
+        if shutdown.is_cancelled() {
+            return Ok(());
+        }
+        watch_until::remove(&config.data_dir)?;
+    }
     let height = application.tip();
     if height.saturating_add(1) < signed_height {
         tracing::warn!(
@@ -280,18 +307,16 @@ async fn decide(
         // The engine's log is about blocks that were lost with the ledger. The signer's record,
         // which knows all that was signed, stays.
         remove_log(&wal)?;
-        let (engine, log) = (engine.watching(), logs.join("watching.wal"));
-        let session = Session { config: &config, engine, signer: &signer, wal: &log };
-        let watched = session.run(application, Some(signed_height), &shutdown, &status);
-        application = watched.await?;
+        let watch = Watch::past(signed_height);
+        application = watching(watch).run(application, &shutdown, &status).await?;
         remove_log(&log)?;
         if shutdown.is_cancelled() {
             return Ok(());
         }
     }
     log::check(&wal)?;
-    let session = Session { config: &config, engine, signer: &signer, wal: &wal };
-    session.run(application, None, &shutdown, &status).await.map(drop)
+    let session = Session { config: &config, engine, signer: &signer, wal: &wal, watch: None };
+    session.run(application, &shutdown, &status).await.map(drop)
 }
 
 /// One life of the engine.
@@ -300,19 +325,20 @@ struct Session<'a> {
     engine: EngineConfig,
     signer: &'a GuardedSigner,
     wal: &'a Path,
+    /// If it only watches: until when.
+    watch: Option<Watch>,
 }
 
 impl Session<'_> {
-    /// Works until shutdown, or, if it only watches, until the chain has passed the height at which
-    /// this validator signed last; then gives the application back.
+    /// Works until shutdown, or, if it only watches, until the chain has passed what this validator
+    /// may have signed; then gives the application back.
     async fn run<A: Application>(
         self,
         application: A,
-        signed_height: Option<u64>,
         shutdown: &CancellationToken,
         status: &watch::Sender<ConsensusStatus>,
     ) -> Result<A, ConsensusError> {
-        let Self { config, engine, signer, wal } = self;
+        let Self { config, engine, signer, wal, watch } = self;
         let allowed = engine.peers()?;
         let voter = Voter(Address::of(&config.signing_key.public()));
         let identity = identity(config, voter, signer).await?;
@@ -333,7 +359,7 @@ impl Session<'_> {
             .map_err(start_failed)?;
 
         let mut driver = Driver::new(config, application, allowed, &channels, status.clone())?;
-        driver.watching = signed_height.map(Watch::new);
+        driver.watching = watch;
         // The driver ends with all its pending answers dropped: the engine's actors wait for none.
         let (application, result) = driver.run(channels, shutdown).await;
         let result = match result {

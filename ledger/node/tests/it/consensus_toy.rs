@@ -11,6 +11,7 @@ use ledger::block::BlockHash;
 use ledger::certificate::CommitCertificate;
 use ledger::validators::ValidatorSet;
 use market::hash::Digest;
+use market::time::Timestamp;
 use tokio::sync::Notify;
 
 use super::api::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
@@ -118,6 +119,11 @@ impl Toy {
 impl Application for Toy {
     fn tip(&self) -> u64 {
         u64::try_from(lock(&self.disk).blocks.len()).unwrap()
+    }
+
+    /// A minute for each block.
+    fn tip_time(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.tip()).unwrap() * 60_000)
     }
 
     fn min_height(&self) -> u64 {

@@ -1,6 +1,12 @@
 //! The room's behaviour from outside.
 
+mod backup;
 mod consensus;
 mod consensus_kill;
 mod consensus_torn;
+mod growth;
+mod prune;
+mod repair;
+mod snapshot;
 mod store;
+mod street;

@@ -7,19 +7,19 @@ use super::SwarmTask;
 use crate::counters::count;
 use crate::error::MeshError;
 use crate::fetch::FetchEvent;
-use crate::frame::{BlockRequest, BlockResponse};
+use crate::frame::{BlockResponse, Request, Response};
 use crate::handle::{FetchDone, MeshEvent};
 use crate::limits::{FETCHES_MAX, SERVING_MAX, SERVING_PER_PEER_MAX};
 use crate::ticket::RequestTicket;
 
 /// A fetch under way.
 pub(super) struct Pending {
-    request: BlockRequest,
+    request: Request,
     done: FetchDone,
 }
 
 impl SwarmTask {
-    pub(super) fn fetch(&mut self, peer: PeerId, request: BlockRequest, done: FetchDone) {
+    pub(super) fn fetch(&mut self, peer: PeerId, request: Request, done: FetchDone) {
         let refusal = if !self.links.is_connected(&peer) {
             Some(MeshError::NotConnected { peer })
         } else if self.fetches.len() >= FETCHES_MAX {
@@ -36,7 +36,7 @@ impl SwarmTask {
         self.fetches.insert(id, Pending { request, done });
     }
 
-    pub(super) fn on_answer(&mut self, ticket: RequestTicket, response: BlockResponse) {
+    pub(super) fn on_answer(&mut self, ticket: RequestTicket, response: Response) {
         let sent = self.swarm.behaviour_mut().fetch.send_response(ticket.0, response);
         if sent.is_err() {
             tracing::debug!("a block request was answered too late");
@@ -54,7 +54,14 @@ impl SwarmTask {
                     }
                     self.serving.insert(request_id, peer);
                     let ticket = RequestTicket(channel);
-                    self.emit(MeshEvent::BlocksRequested { from: peer, request, ticket });
+                    self.emit(match request {
+                        Request::Blocks(request) => {
+                            MeshEvent::BlocksRequested { from: peer, request, ticket }
+                        }
+                        Request::Snapshot(request) => {
+                            MeshEvent::SnapshotRequested { from: peer, request, ticket }
+                        }
+                    });
                 }
                 Message::Response { request_id, response } => {
                     if let Some(Pending { request, done }) = self.fetches.remove(&request_id) {
@@ -87,14 +94,25 @@ impl SwarmTask {
 
 fn check_response(
     peer: PeerId,
-    request: &BlockRequest,
-    response: BlockResponse,
-) -> Result<BlockResponse, MeshError> {
-    let (sent, asked) = (response.blocks.len(), request.count_max);
-    if sent > usize::from(asked) {
-        return Err(MeshError::TooManyBlocks { peer, sent, asked });
+    request: &Request,
+    response: Response,
+) -> Result<Response, MeshError> {
+    match (request, &response) {
+        (Request::Blocks(request), Response::Blocks(BlockResponse { blocks, .. })) => {
+            let (sent, asked) = (blocks.len(), request.count_max);
+            if sent > usize::from(asked) {
+                return Err(MeshError::TooManyBlocks { peer, sent, asked });
+            }
+            Ok(response)
+        }
+        (Request::Snapshot(_), Response::Snapshot(_)) => Ok(response),
+        _ => Err(other_kind(peer)),
     }
-    Ok(response)
+}
+
+/// An answer to something that was not asked.
+pub(crate) fn other_kind(peer: PeerId) -> MeshError {
+    MeshError::FetchFailed { peer, reason: "the answer is of another kind".to_owned() }
 }
 
 fn fetch_error(peer: PeerId, error: &OutboundFailure) -> MeshError {

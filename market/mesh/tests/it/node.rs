@@ -117,6 +117,7 @@ async fn play(
                     mesh.answer(ticket, response);
                 }
             }
+            MeshEvent::SnapshotRequested { ticket, .. } => drop(ticket),
             MeshEvent::PeerJoined { .. }
             | MeshEvent::PeerLeft { .. }
             | MeshEvent::Listening { .. } => {}

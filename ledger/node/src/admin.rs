@@ -1,0 +1,199 @@
+//! Asking a running node for a backup or a snapshot.
+//!
+//! The node holds its ledger alone, so it makes them itself. It is asked over a Unix socket in a
+//! folder of the data directory that only its own user may enter: whoever can write there could
+//! read the ledger anyway, and nothing listens on a network.
+//!
+//! ```text
+//! request   one line of JSON: {"backup": {"to": "/path"}} or {"snapshot": {"to": "/path"}}
+//! answer    lines of JSON: any number of {"progress": {"height": 1, "tip": 2}}, then
+//!           {"done": {"height": 2}} or {"failed": "why"}
+//! ```
+
+use ledger::genesis::Genesis;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::snapshot::write_snapshot;
+use crate::store::{BackupProgress, Store};
+
+/// The folder in the data directory.
+pub(crate) const FOLDER: &str = "admin";
+const SOCKET: &str = "socket";
+
+/// The longest request, in bytes.
+const REQUEST_BYTES_MAX: u64 = 16 * 1024;
+
+/// How long whoever connected may take to ask.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a node can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum AdminRequest {
+    /// A copy of the ledger in a new file.
+    Backup {
+        /// The file; absolute.
+        to: PathBuf,
+    },
+    /// The newest certified snapshot in a new file.
+    Snapshot {
+        /// The file; absolute.
+        to: PathBuf,
+    },
+}
+
+/// What it answers, line by line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Progress(BackupProgress),
+    Done { height: u64 },
+    Failed(String),
+}
+
+/// Why a running node did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// It does not run, or not as this user.
+    #[error("no node runs on {data_dir}, or not as this user: {source}")]
+    NotRunning {
+        /// Its data directory.
+        data_dir: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// It could not.
+    #[error("{0}")]
+    Failed(String),
+    /// It ended on the way.
+    #[error("the node ended before it was done; ask again")]
+    Ended,
+}
+
+/// Asks the node that runs on a data directory; returns the height that the file has.
+///
+/// # Errors
+/// [`AdminError`] if it does not run, or could not.
+pub async fn ask(
+    data_dir: &Path,
+    request: &AdminRequest,
+    mut tell: impl FnMut(BackupProgress),
+) -> Result<u64, AdminError> {
+    let not_running = |source| AdminError::NotRunning { data_dir: data_dir.to_owned(), source };
+    let socket = data_dir.join(FOLDER).join(SOCKET);
+    let stream = UnixStream::connect(socket).await.map_err(not_running)?;
+    let (reading, mut writing) = stream.into_split();
+    let line =
+        serde_json::to_string(request).map_err(|error| AdminError::Failed(error.to_string()))?;
+    let sent = writing.write_all(format!("{line}\n").as_bytes()).await;
+    sent.map_err(|_| AdminError::Ended)?;
+    let mut lines = BufReader::new(reading).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(Answer::Progress(progress)) => tell(progress),
+            Ok(Answer::Done { height }) => return Ok(height),
+            Ok(Answer::Failed(words)) => return Err(AdminError::Failed(words)),
+            Err(error) => return Err(AdminError::Failed(error.to_string())),
+        }
+    }
+    Err(AdminError::Ended)
+}
+
+/// Answers until shutdown. A node on which the socket cannot be made goes on without it.
+pub(crate) async fn serve(
+    data_dir: PathBuf,
+    store: Store,
+    genesis: Genesis,
+    shutdown: CancellationToken,
+) {
+    let folder = data_dir.join(FOLDER);
+    let listener = match listen(&folder) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let path = folder.display();
+            tracing::warn!(%error, %path, "no backup can be asked of this node while it runs");
+            return;
+        }
+    };
+    loop {
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a request of the operator was lost");
+                    tokio::time::sleep(PATIENCE).await;
+                    continue;
+                }
+            },
+        };
+        // One after another: each reads the whole ledger.
+        let answered = answer(stream, &store, &genesis);
+        if let Some(Err(error)) = shutdown.run_until_cancelled(answered).await {
+            tracing::warn!(%error, "whoever asked for a copy went away");
+        }
+    }
+    // Only tidiness: a left-over socket is removed at the next start.
+    let _ = fs::remove_file(folder.join(SOCKET));
+}
+
+fn listen(folder: &Path) -> io::Result<UnixListener> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let socket = folder.join(SOCKET);
+    match fs::remove_file(&socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => UnixListener::bind(socket),
+    }
+}
+
+async fn answer(stream: UnixStream, store: &Store, genesis: &Genesis) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = String::new();
+    let mut reading = BufReader::new(reading.take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(PATIENCE, reading.read_line(&mut line)).await??;
+    let (tell, mut told) = mpsc::channel(4);
+    let work = async {
+        // With `tell` the channel ends.
+        let tell = |progress| {
+            // Whoever is slow to listen hears less often.
+            let _ = tell.try_send(progress);
+        };
+        match serde_json::from_str::<AdminRequest>(&line) {
+            Ok(AdminRequest::Backup { to }) => {
+                store.backup(genesis, &to, tell).await.map_err(|error| error.to_string())
+            }
+            Ok(AdminRequest::Snapshot { to }) => {
+                write_snapshot(store, &to).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("this is no request: {error}")),
+        }
+    };
+    let mut work = std::pin::pin!(work);
+    let answer = loop {
+        tokio::select! {
+            result = &mut work => break match result {
+                Ok(height) => Answer::Done { height },
+                Err(words) => Answer::Failed(words),
+            },
+            Some(progress) = told.recv() => send(&mut writing, &Answer::Progress(progress)).await?,
+        }
+    };
+    send(&mut writing, &answer).await
+}
+
+async fn send(writing: &mut tokio::net::unix::OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
+    let line = serde_json::to_string(answer).map_err(io::Error::other)?;
+    writing.write_all(format!("{line}\n").as_bytes()).await
+}
