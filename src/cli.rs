@@ -95,6 +95,18 @@ pub(crate) struct Demo {
     pub(crate) log: Log,
 }
 
+/// Where the passphrase of encrypted key files comes from.
+///
+/// Without either it is asked for at the terminal; a service of systemd finds it in the credential
+/// `hidamari.passphrase`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PassphraseFrom {
+    /// A file whose first line is the passphrase of the key files, readable by its owner alone;
+    /// without it, the credential `hidamari.passphrase` of a systemd service, or the terminal
+    #[arg(long = "passphrase-file", env = "HIDAMARI_PASSPHRASE_FILE", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 /// What the long-running roles share.
 #[derive(Debug, Args)]
 pub(crate) struct Role {
@@ -107,6 +119,9 @@ pub(crate) struct Role {
     /// End when standard input closes, that is when the starting process is gone
     #[arg(long, env = "HIDAMARI_EXIT_WITH_PARENT")]
     pub(crate) exit_with_parent: bool,
+    /// How encrypted keys are opened
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseFrom,
     /// What to log
     #[command(flatten)]
     pub(crate) log: Log,

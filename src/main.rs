@@ -6,8 +6,10 @@ mod clear;
 mod cli;
 mod clock;
 mod failure;
+mod keys;
 mod log;
 mod process;
+mod terminal;
 mod verify;
 
 use std::path::Path;
@@ -56,7 +58,8 @@ async fn node(role: Role) -> Result<ExitCode, Failure> {
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let file = config_file(&role)?;
-    let config = ledger_node::config::NodeConfig::load(file).map_err(Failure::start)?;
+    let config = ledger_node::config::NodeConfig::load(file, &role.passphrase.opener())
+        .map_err(Failure::start)?;
     clock::check_against_genesis(clock.now(), config.genesis.starts_at)?;
     let listener = bind(&format!("http_listen in {}", file.display()), &config.http_listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
@@ -69,7 +72,7 @@ async fn agent(role: Role) -> Result<ExitCode, Failure> {
     let clock = clock::choose(role.clock.as_deref())?;
     let config = meter_agent::AgentConfig::load(config_file(&role)?).map_err(Failure::start)?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    meter_agent::run(config, clock, shutdown).await?;
+    meter_agent::run(config, role.passphrase.opener(), clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +84,7 @@ async fn dashboard_page(dashboard: cli::Dashboard) -> Result<ExitCode, Failure> 
     config.allowed_hosts.extend(dashboard.allowed_hosts);
     let listener = bind("--listen", &dashboard.listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    web::run(config, listener, clock, shutdown).await?;
+    web::run(config, role.passphrase.opener(), listener, clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,12 +4,12 @@ use ledger::genesis::{self, Genesis};
 use market::keys::SigningKey;
 use market::member::Member;
 use market::time::{Clock, Timestamp};
-use mesh::{MeshConfig, TransportKey, key_file};
+use mesh::key_file::Keychain;
+use mesh::{MeshConfig, TransportKey};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 use crate::config::AgentConfig;
 use crate::error::AgentError;
@@ -32,6 +32,7 @@ pub(crate) struct Prepared {
 /// to this process as long as the file is held.
 pub(crate) async fn prepare(
     config: &AgentConfig,
+    keys: &Keychain,
     now: Timestamp,
 ) -> Result<(Prepared, File), AgentError> {
     let genesis = read_genesis(&config.genesis)?;
@@ -43,14 +44,13 @@ pub(crate) async fn prepare(
         let registered = member.metering_point;
         return Err(AgentError::ForeignMeteringPoint { configured, registered });
     }
-    let seed = Zeroizing::new(key_file::read(&config.party_key)?);
-    let key = SigningKey::from_seed(&seed);
+    let key = SigningKey::from_seed(&*keys.read(&config.party_key)?);
     if key.public() != member.key {
         return Err(AgentError::ForeignKey { path: config.party_key.clone(), party });
     }
     let chain = genesis.chain_id();
     let mesh = MeshConfig {
-        transport_key: TransportKey::from_seed(key_file::read(&config.mesh.transport_key)?),
+        transport_key: TransportKey::from_seed(keys.read(&config.mesh.transport_key)?),
         chain_id: *chain.as_bytes(),
         listen: config.mesh.listen.clone(),
         bootstrap: config.mesh.bootstrap.clone(),

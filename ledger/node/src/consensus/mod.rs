@@ -64,6 +64,7 @@ use ledger::block::BlockHash;
 use ledger::certificate::CertificateError;
 use ledger::validators::Address;
 use market::keys::{ChainId, SigningKey};
+use mesh::key_file::Seed;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +99,7 @@ pub struct ConsensusConfig {
     /// The validator key.
     pub signing_key: SigningKey,
     /// The secret seed of the transport key, which is not the validator key.
-    pub transport_key_seed: [u8; 32],
+    pub transport_key_seed: Seed,
     /// Where to listen: `/ip4/ADDRESS/tcp/PORT`.
     pub listen: String,
     /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. Nobody else may connect.

@@ -112,8 +112,9 @@ impl NodeConfig for EngineConfig {
 
 /// The key pair that a transport seed stands for.
 pub(super) fn transport_keypair(seed: &[u8; 32]) -> Result<Keypair, ConsensusError> {
+    let mut bytes = *seed;
     // The bytes are wiped by the callee.
-    Keypair::ed25519_from_bytes(&mut seed.clone()).map_err(|_| ConsensusError::TransportKey)
+    Keypair::ed25519_from_bytes(&mut bytes).map_err(|_| ConsensusError::TransportKey)
 }
 
 /// The size type is the engine's own and comes only out of a text.

@@ -74,7 +74,7 @@ impl Stage {
             moniker: "stage".to_owned(),
             data_dir: std::path::PathBuf::new(),
             signing_key: key(1),
-            transport_key_seed: [1; 32],
+            transport_key_seed: [1; 32].into(),
             listen: String::new(),
             peers: Vec::new(),
             timeouts: Timeouts::default(),
