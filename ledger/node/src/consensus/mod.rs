@@ -12,7 +12,7 @@
 //! | `context` | the engine's nouns in the ledger's terms |
 //! | `signing`, `guard` | Ed25519 by the strict rule; never contradict what was signed |
 //! | `codec`, `parts` | messages as bytes; block bodies in pieces |
-//! | `network` | addresses, allow list, limits |
+//! | `network`, `allow_list` | addresses and limits; who may connect |
 //! | `driver` | the one task that answers the engine |
 //! | `proposals`, `commits`, `peers` | what it does before and after a decision, and with whom |
 //!
@@ -34,6 +34,7 @@
 //! guard's record before it is signed, and block and certificate are durable before the next
 //! height starts. After a crash the same block is proposed again for the same round.
 
+mod allow_list;
 mod application;
 mod codec;
 mod commits;
@@ -72,6 +73,7 @@ pub use application::{Application, Candidate, Fatal, Refusal, Standing, Undecide
 pub use guard::{Guard, GuardError, Statement, Step};
 pub use status::{ConsensusStatus, Phase};
 
+use allow_list::AllowList;
 use codec::Borsh;
 use context::{Chain, Voter};
 use driver::{Driver, Watch};
@@ -102,7 +104,8 @@ pub struct ConsensusConfig {
     pub transport_key_seed: Seed,
     /// Where to listen: `/ip4/ADDRESS/tcp/PORT`.
     pub listen: String,
-    /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. Nobody else may connect.
+    /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. Nobody else may connect, until
+    /// the ledger names endpoints, which then decide.
     pub peers: Vec<String>,
     /// How long the steps of a round may take.
     pub timeouts: Timeouts,
@@ -218,7 +221,7 @@ pub fn engine_metrics() -> String {
     text
 }
 
-/// Takes part in consensus until shutdown.
+/// Takes part in consensus until shutdown, or until this node is no validator any more.
 ///
 /// # Errors
 /// [`ConsensusError`] if it cannot start or cannot go on. Nothing is signed after it returns, and
@@ -229,6 +232,20 @@ pub async fn run(
     shutdown: CancellationToken,
     status: watch::Sender<ConsensusStatus>,
 ) -> Result<(), ConsensusError> {
+    take_part(config, application, shutdown, status).await.map(drop)
+}
+
+/// The same, and gives the application back, so that a node which is no validator any more can go
+/// on as a follower, and one that becomes a validator again can take part again.
+///
+/// # Errors
+/// As [`run`].
+pub async fn take_part<A: Application>(
+    config: ConsensusConfig,
+    application: A,
+    shutdown: CancellationToken,
+    status: watch::Sender<ConsensusStatus>,
+) -> Result<A, ConsensusError> {
     let result = decide(config, application, shutdown, status.clone()).await;
     status.send_modify(|status| {
         status.phase = Phase::Stopped;
@@ -237,12 +254,29 @@ pub async fn run(
     result
 }
 
-async fn decide(
+/// Makes the signer's record of a node whose ledger and log are new, so that a node which follows
+/// the chain before it becomes a validator is known to have signed nothing.
+///
+/// # Errors
+/// [`ConsensusError`] if the record cannot be made, or is another validator's.
+pub async fn begin_record(
+    config: &ConsensusConfig,
+    application: &mut impl Application,
+) -> Result<(), ConsensusError> {
+    let wal = config.data_dir.join("wal").join("consensus.wal");
+    if may_have_signed(application, &wal).await?.is_none() {
+        let key = config.signing_key.public();
+        Guard::open(&config.data_dir, config.chain, key, None)?;
+    }
+    Ok(())
+}
+
+async fn decide<A: Application>(
     config: ConsensusConfig,
-    mut application: impl Application,
+    mut application: A,
     shutdown: CancellationToken,
     status: watch::Sender<ConsensusStatus>,
-) -> Result<(), ConsensusError> {
+) -> Result<A, ConsensusError> {
     let engine = EngineConfig::of(&config)?;
     let logs = config.data_dir.join("wal");
     let wal = logs.join("consensus.wal");
@@ -267,11 +301,11 @@ async fn decide(
         application = watched.await?;
         remove_log(&log)?;
         if shutdown.is_cancelled() {
-            return Ok(());
+            return Ok(application);
         }
     }
     let session = Session { config: &config, engine, signer: &signer, wal: &wal };
-    session.run(application, None, &shutdown, &status).await.map(drop)
+    session.run(application, None, &shutdown, &status).await
 }
 
 /// One life of the engine.
@@ -293,7 +327,8 @@ impl Session<'_> {
         status: &watch::Sender<ConsensusStatus>,
     ) -> Result<A, ConsensusError> {
         let Self { config, engine, signer, wal } = self;
-        let allowed = engine.peers()?;
+        let allowed = AllowList::new(config, application.endpoints())?;
+        let engine = engine.admitting(allowed.addresses());
         let voter = Voter(Address::of(&config.signing_key.public()));
         let identity = identity(config, voter, signer).await?;
         let verifier = ChainVerifier::new(config.chain);
