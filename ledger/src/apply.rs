@@ -1,8 +1,8 @@
 //! Applying a block: every node recomputes everything and refuses a header that says otherwise.
 
-use market::admission::Rejection;
 use market::hash::Digest;
 
+use crate::acts::NotApplied;
 use crate::block::{BLOCK_VERSION, Block, BlockHash};
 use crate::draft::{Draft, DraftError, Executed};
 use crate::state::State;
@@ -38,7 +38,7 @@ pub enum BlockRefused {
         /// Its place in the block, from 0.
         index: usize,
         /// Why.
-        rejection: Rejection,
+        rejection: NotApplied,
     },
     /// The block as a whole cannot be computed.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What seldom changes: the rules, the grid, who votes and who may trade.
+//! What seldom changes: the rules, the grid, who votes, who operates and who may trade.
 //!
 //! Shared between all states that have it alike, with the hashes of its leaves.
 
@@ -7,14 +7,17 @@ use market::hash::Digest;
 use market::member::Membership;
 use market::rules::MarketRules;
 use market::schedule::Schedule;
+use market::time::Timestamp;
 use market::zone::ZoneTree;
 use std::sync::{Arc, OnceLock};
 
-use crate::genesis::Genesis;
+use crate::acts::{Endpoint, Operators};
+use crate::genesis::{Genesis, GenesisError, soundness};
 use crate::leaves::leaf;
 use crate::validators::ValidatorSet;
 
-/// What a community agreed on. Nobody changes it once it is made, so its hashes always hold.
+/// What a community agreed on. Nobody changes it once it is made, so its hashes always hold; a
+/// change makes another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Charter {
     shared: Arc<Shared>,
@@ -27,12 +30,14 @@ struct Shared {
 }
 
 /// In the order of the canonical bytes.
-#[derive(Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-struct Articles {
-    rules: MarketRules,
-    zones: Schedule<ZoneTree>,
-    validators: ValidatorSet,
-    members: Membership,
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Articles {
+    pub(crate) rules: MarketRules,
+    pub(crate) zones: Schedule<ZoneTree>,
+    pub(crate) validators: ValidatorSet,
+    pub(crate) members: Membership,
+    pub(crate) operators: Operators,
+    pub(crate) endpoints: Vec<Endpoint>,
 }
 
 impl Charter {
@@ -42,7 +47,24 @@ impl Charter {
             zones: Schedule::always(genesis.zones.clone()),
             validators: genesis.validators.clone(),
             members: genesis.members.clone(),
+            operators: genesis.operators.clone(),
+            endpoints: Vec::new(),
         })
+    }
+
+    /// The same with a change, unchecked.
+    pub(crate) fn amended(&self, change: impl FnOnce(&mut Articles)) -> Self {
+        let mut articles = self.shared.articles.clone();
+        change(&mut articles);
+        Self::of(articles)
+    }
+
+    /// Whether a genesis could have had what holds from `since` on.
+    ///
+    /// # Errors
+    /// [`GenesisError`] names the first thing that does not fit.
+    pub(crate) fn check(&self, since: Timestamp) -> Result<(), GenesisError> {
+        soundness::check(self.rules(), self.zones(), self.members(), since)
     }
 
     fn of(articles: Articles) -> Self {
@@ -65,10 +87,20 @@ impl Charter {
         &self.shared.articles.members
     }
 
-    /// The leaves' hashes: one for rules, grid and validators together, one per member.
+    pub(crate) fn operators(&self) -> &Operators {
+        &self.shared.articles.operators
+    }
+
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        &self.shared.articles.endpoints
+    }
+
+    /// The leaves' hashes: one for rules, grid, validators and operators together, one per member.
     pub(crate) fn hashes(&self) -> &[Digest] {
         self.shared.hashes.get_or_init(|| {
-            let common = leaf(2, &(), &(self.rules(), self.zones(), self.validators()));
+            let Articles { rules, zones, validators, operators, endpoints, .. } =
+                &self.shared.articles;
+            let common = leaf(2, &(), &(rules, zones, validators, operators, endpoints));
             let members = self.members().iter().map(|(key, value)| leaf(3, key, value));
             std::iter::once(common).chain(members).collect()
         })

@@ -9,7 +9,8 @@
 //! | module | noun | verb |
 //! |---|---|---|
 //! | [`genesis`] | what a community agreed on before its first block | read, check |
-//! | [`transaction`] | what members say | |
+//! | [`transaction`] | what members and operators say | |
+//! | [`acts`] | what they decide apart from orders and readings | |
 //! | [`block`] | [`block::Header`], [`block::Block`] | |
 //! | [`validators`], [`certificate`] | who votes, and what a quorum of votes proves | verify |
 //! | [`state`] | [`state::State`] | |
@@ -32,6 +33,7 @@
     )
 )]
 
+pub mod acts;
 pub mod apply;
 pub mod block;
 pub mod certificate;

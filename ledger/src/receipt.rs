@@ -211,7 +211,8 @@ impl Proven {
                 settled.settlement.metered.exported
             ),
             ResultLeaf::Posting(posting) => {
-                format!("posting {} of {}", posting.number, posting.amount)
+                let pending = if posting.is_posted() { "posting" } else { "pending posting" };
+                format!("{pending} {} of {}", posting.number, posting.amount)
             }
             ResultLeaf::CommunitySettled(settled) => {
                 format!("what the community's accounts got for {:?}", settled.period)

@@ -25,6 +25,8 @@ use crate::posting::Posting;
 pub struct BlockResults {
     /// Gates that the block's time closed, with the book each one cleared.
     pub clearings: Vec<Cleared>,
+    /// Answers to open orders of parties whose membership this block ends.
+    pub fallen: Vec<Answer>,
     /// Parties settled, or settled anew after a correction.
     pub settlements: Vec<Settled>,
     /// The same for what is no single party's.
@@ -153,7 +155,8 @@ impl ResultLeaf {
 
 impl BlockResults {
     /// All leaves in their canonical order: per clearing its summary, trades and answers; then
-    /// settlements of parties, then of communities; then certificates; then postings.
+    /// answers to orders that fell out; then settlements of parties, then of communities; then
+    /// certificates; then postings.
     pub fn leaves(&self) -> Vec<ResultLeaf> {
         let mut leaves = Vec::new();
         for Cleared { result, summary, .. } in &self.clearings {
@@ -161,6 +164,7 @@ impl BlockResults {
             leaves.extend(result.trades.iter().cloned().map(ResultLeaf::Trade));
             leaves.extend(result.answers.iter().cloned().map(ResultLeaf::Answer));
         }
+        leaves.extend(self.fallen.iter().cloned().map(ResultLeaf::Answer));
         leaves.extend(self.settlements.iter().copied().map(ResultLeaf::Settled));
         leaves.extend(self.communities.iter().cloned().map(ResultLeaf::CommunitySettled));
         leaves.extend(self.certificates.iter().cloned().map(ResultLeaf::Certificate));

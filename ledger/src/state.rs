@@ -8,12 +8,14 @@ use market::admission::{
 use market::book::{BookKey, PeriodBook};
 use market::gate::GateIndex;
 use market::hash::Digest;
-use market::keys::ChainId;
+use market::keys::{ChainId, PublicKey};
 use market::member::{Member, Membership, PartyId};
 use market::reading::Quality;
 use market::rules::MarketRules;
 use market::schedule::Schedule;
-use market::settlement::{Delivery, Metered, PartySettlement, Settlement, ZonePrices};
+use market::settlement::{
+    Change, Delivery, Finality, Metered, PartySettlement, Settlement, ZonePrices,
+};
 use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
@@ -21,6 +23,7 @@ use market::zone::{Flows, ZoneTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::acts::{self, Approval, Dispute, Endpoint, Invitation, NotApplied, Operators, Signer};
 use crate::block::BlockHash;
 use crate::charter::Charter;
 use crate::genesis::Genesis;
@@ -37,6 +40,11 @@ pub struct RecordedReading {
     pub metered: Metered,
     /// The sequence of the message they came in.
     pub sequence: u64,
+}
+
+impl RecordedReading {
+    /// The sequence of figures that a decision put in place: no message reaches it.
+    pub const DECIDED: u64 = u64::MAX;
 }
 
 /// The key of the one entry that holds all standing curves.
@@ -66,6 +74,13 @@ pub struct State {
     /// What the gates that have closed send over the lines of a period.
     pub(crate) flows: Leaves<12, DeliveryPeriod, Flows>,
     pub(crate) accounts: Accounts,
+    /// The last act of everybody who has ever been one of the parties or operators.
+    pub(crate) sequences: Leaves<13, Signer, u64>,
+    pub(crate) invitations: Leaves<14, PublicKey, Invitation>,
+    pub(crate) approvals: Leaves<15, DeliveryPeriod, Approval>,
+    /// By number, from 1 on.
+    pub(crate) disputes: Leaves<16, u64, Dispute>,
+    pub(crate) dispute_count: u64,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]
     tree: Arc<KeptTree>,
@@ -74,6 +89,10 @@ pub struct State {
 impl State {
     /// The state before the first block.
     pub fn at_genesis(genesis: &Genesis) -> Self {
+        let mut invitations = Leaves::default();
+        for (key, invitation) in &genesis.invitations {
+            invitations.insert(*key, invitation.clone());
+        }
         Self {
             chain: genesis.chain_id(),
             starts_at: genesis.starts_at,
@@ -90,6 +109,11 @@ impl State {
             closed_ex_post: Leaves::default(),
             flows: Leaves::default(),
             accounts: Accounts::default(),
+            sequences: Leaves::default(),
+            invitations,
+            approvals: Leaves::default(),
+            disputes: Leaves::default(),
+            dispute_count: 0,
             tree: Arc::default(),
         }
     }
@@ -129,9 +153,51 @@ impl State {
         self.charter.validators()
     }
 
-    /// Who may trade.
+    /// Where validators listen for each other, as the last change of the set says; empty before.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.charter.endpoints()
+    }
+
+    /// Who operates the community.
+    pub fn operators(&self) -> &Operators {
+        self.charter.operators()
+    }
+
+    /// Everybody who trades or has traded: a revoked member stays listed until it is erased.
     pub fn members(&self) -> &Membership {
         self.charter.members()
+    }
+
+    /// The sequence of the last act of a party or an operator; 0 before the first.
+    pub fn act_sequence(&self, signer: &Signer) -> u64 {
+        self.sequences.get(signer).copied().unwrap_or_default()
+    }
+
+    /// All invitations by key, closed ones included.
+    pub fn invitations(&self) -> impl Iterator<Item = (&PublicKey, &Invitation)> {
+        self.invitations.iter()
+    }
+
+    /// An invitation by its key.
+    pub fn invitation(&self, key: &PublicKey) -> Option<&Invitation> {
+        self.invitations.get(key)
+    }
+
+    /// Who has approved the settlement of a period that is not final by time.
+    pub fn approval(&self, period: DeliveryPeriod) -> Option<&Approval> {
+        self.approvals.get(&period)
+    }
+
+    /// The disputes that are open, or whose period is not final by time, by number.
+    pub fn disputes(&self) -> impl Iterator<Item = (u64, &Dispute)> {
+        self.disputes.iter().map(|(number, dispute)| (*number, dispute))
+    }
+
+    /// Where the settlement of a period stands at an instant.
+    pub fn finality(&self, period: DeliveryPeriod, now: Timestamp) -> Finality {
+        let settled = self.settled.contains_key(&period);
+        let approved = self.approvals.get(&period).is_some_and(|known| known.final_at.is_some());
+        Finality::of(self.rules(), period, now, settled, approved)
     }
 
     /// The open book of a period, if anybody has ordered.
@@ -211,56 +277,90 @@ impl State {
     /// Whether a transaction could stand in a block at `block_time`, its signature aside.
     ///
     /// # Errors
-    /// [`Rejection`] names the rule that is broken.
-    pub fn check(&self, transaction: &Transaction, block_time: Timestamp) -> Result<(), Rejection> {
+    /// [`NotApplied`] names the rule that is broken.
+    pub fn check(
+        &self,
+        transaction: &Transaction,
+        block_time: Timestamp,
+    ) -> Result<(), NotApplied> {
         let context = self.admission(block_time);
         match transaction {
             Transaction::Order(envelope) => {
                 let order = envelope.unverified();
-                check_order(order, &context, self.book(order.period)).map(drop)
+                check_order(order, &context, self.book(order.period))?;
             }
             Transaction::Reading(envelope) => {
                 let reading = envelope.unverified();
                 let known = self.reading(reading.period, &reading.party);
-                check_reading(reading, &context, known.map(|known| known.sequence)).map(drop)
+                check_reading(reading, &context, known.map(|known| known.sequence))?;
+                self.check_not_approved(reading.period, block_time)?;
             }
             Transaction::Curve(envelope) => {
                 let curve = envelope.unverified();
                 let known = self.curve_sequence((curve.side, curve.party));
-                check_curve(curve, &context, known).map(drop)
+                check_curve(curve, &context, known)?;
+            }
+            Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
+                acts::perform(&mut self.clone(), transaction, block_time, &BTreeSet::new())?;
             }
         }
+        Ok(())
     }
 
     /// Judges a transaction in full, as a block at `block_time` would.
     ///
     /// # Errors
-    /// [`Rejection`] names the rule that is broken.
-    pub fn admit(&self, transaction: &Transaction, block_time: Timestamp) -> Result<(), Rejection> {
+    /// [`NotApplied`] names the rule that is broken.
+    pub fn admit(
+        &self,
+        transaction: &Transaction,
+        block_time: Timestamp,
+    ) -> Result<(), NotApplied> {
         let context = self.admission(block_time);
         match transaction {
             Transaction::Order(envelope) => {
                 let book = self.book(envelope.unverified().period);
-                admit_order(envelope.clone(), &context, book).map(drop)
+                admit_order(envelope.clone(), &context, book)?;
             }
             Transaction::Reading(envelope) => {
                 let reading = envelope.unverified();
+                self.check_not_approved(reading.period, block_time)?;
                 let known = self.reading(reading.period, &reading.party);
                 let known = known.map(|known| known.sequence);
-                admit_reading(envelope.clone(), &context, known).map(drop)
+                admit_reading(envelope.clone(), &context, known)?;
             }
             Transaction::Curve(envelope) => {
                 let curve = envelope.unverified();
                 let known = self.curve_sequence((curve.side, curve.party));
-                admit_curve(envelope.clone(), &context, known).map(drop)
+                admit_curve(envelope.clone(), &context, known)?;
             }
+            Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
+                self.check(transaction, block_time)?;
+                acts::verify(self, transaction)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Readings of a period count until its settlement is final; admission knows the time for it,
+    /// the state the operators' approval.
+    pub(crate) fn check_not_approved(
+        &self,
+        period: DeliveryPeriod,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let approved_at = self.approvals.get(&period).and_then(|approval| approval.final_at);
+        match approved_at.filter(|_| !self.finality(period, now).admits(Change::Reading)) {
+            Some(approved_at) => Err(Rejection::AfterFinality(approved_at)),
+            None => Ok(()),
         }
     }
 
     /// The Merkle root over the state's entries, each leaf a kind, a key and a value, by kind and
-    /// key: one leaf for height and time, one for the rules, one for the grid, one per member, one
-    /// per account, and one per period and kind of what is open in it. The tip is not part of it:
-    /// it names the header that carries this root.
+    /// key: one leaf for height and time, one for rules, grid, validators and operators, one per
+    /// member, one per account, one per period and kind of what is open in it, and one per signer of
+    /// acts, invitation and dispute. The tip is not part of it: it names the header that carries
+    /// this root.
     pub fn root(&self) -> Digest {
         merkle::root(self.hashes())
     }
@@ -273,7 +373,8 @@ impl State {
     }
 
     fn hashes(&self) -> impl Iterator<Item = Digest> {
-        let now = leaf(1, &(), &(self.height, self.time, self.accounts.posting_count()));
+        let counts = (self.accounts.posting_count(), self.dispute_count);
+        let now = leaf(1, &(), &(self.height, self.time, counts));
         std::iter::once(now)
             .chain(self.charter.hashes().iter().copied())
             .chain(self.accounts.hashes())
@@ -285,6 +386,11 @@ impl State {
             .chain(self.curves.hashes())
             .chain(self.closed_ex_post.hashes())
             .chain(self.flows.hashes())
+            .chain(self.sequences.hashes())
+            .chain(self.invitations.hashes())
+            .chain(self.approvals.hashes())
+            .chain(self.disputes.hashes())
+            .chain(self.accounts.pending_hashes())
     }
 
     /// How each party of a period came out so far.
@@ -296,22 +402,48 @@ impl State {
         self.settled.get(&period)?.parties.get(party)
     }
 
-    /// Where each member is connected, and its reading of a period, if it came.
+    /// Where everybody is connected who is settled in a period, and its reading, if it came: whoever
+    /// was a member when the period began, and whoever has a reading, which a decision may have
+    /// given it. Who only traded in it is settled by its trades.
     pub(crate) fn deliveries(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Delivery> {
-        let metered = |party: &PartyId| self.reading(period, party).map(|reading| reading.metered);
         let delivery = |(party, member): (&PartyId, &Member)| {
-            (*party, Delivery { zone: member.zone, metered: metered(party) })
+            let metered = self.reading(period, party).map(|reading| reading.metered);
+            let settled = member.belongs_to(period) || metered.is_some();
+            settled.then_some((*party, Delivery { zone: member.zone, metered }))
         };
-        self.members().iter().map(delivery).collect()
+        self.members().iter().filter_map(delivery).collect()
     }
 
-    /// Whether every member's meter has spoken for a period.
+    /// Whether the meter of everybody has spoken who was a member when the period began.
     pub(crate) fn all_metered(&self, period: DeliveryPeriod) -> bool {
         let readings = self.readings.get(&period);
-        self.members().keys().all(|party| {
+        let belonging = self.members().iter().filter(|(_, member)| member.belongs_to(period));
+        belonging.map(|(party, _)| party).all(|party| {
             readings
                 .and_then(|readings| readings.get(party))
                 .is_some_and(|reading| reading.metered.quality != Quality::Missing)
         })
+    }
+
+    /// Whether somebody contests the settlement of a period.
+    pub(crate) fn is_disputed(&self, period: DeliveryPeriod) -> bool {
+        self.disputes.iter().any(|(_, dispute)| dispute.period == period && dispute.is_open())
+    }
+
+    /// The first period about which something can still change that concerns a party: it is to be
+    /// settled with the party, or the party stands in facts that are still kept.
+    pub(crate) fn open_period_of(&self, party: PartyId) -> Option<DeliveryPeriod> {
+        let disputed = self.disputes.iter().filter(|(_, dispute)| dispute.party == party);
+        let disputed = disputed.map(|(_, dispute)| dispute.period);
+        let settled = self.settled.iter().filter(|(_, of)| of.parties.contains_key(&party));
+        let settled = settled.map(|(period, _)| *period);
+        let mentions = |period: &DeliveryPeriod| {
+            let belongs = self.members().get(&party).is_some_and(|it| it.belongs_to(*period));
+            let traded = |trade: &Trade| trade.seller == party || trade.buyer == party;
+            belongs
+                || self.reading(*period, &party).is_some()
+                || self.trades(*period).iter().any(traded)
+        };
+        disputed.chain(settled).chain(self.delivered().filter(mentions)).min()
     }
 }

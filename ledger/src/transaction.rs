@@ -1,7 +1,8 @@
-//! Transactions: everything that members can say to the ledger.
+//! Transactions: everything that members and operators can say to the ledger.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::hash::Digest;
+use market::keys::PublicKey;
 use market::member::PartyId;
 use market::order::{Order, Side};
 use market::reading::IntervalReading;
@@ -9,10 +10,20 @@ use market::signed::Envelope;
 use market::standing::StandingCurve;
 use market::time::DeliveryPeriod;
 
-/// The largest encoded transaction, in bytes: an order with 16 steps and 8 partners has about 600.
-pub const TRANSACTION_BYTES_MAX: usize = 4096;
+use crate::acts::{Join, OperatorAct, PartyAct, Signer};
 
-/// Something a member signed.
+/// The largest encoded transaction, in bytes: a tariff with a price of its own for every quarter of
+/// an hour of a week has about 15,000. It is also the most that the mesh carries.
+pub const TRANSACTION_BYTES_MAX: usize = 16 * 1024;
+
+/// The largest encoded transaction of anybody but an operator, in bytes: an order with 16 steps and
+/// 8 partners has about 600.
+pub const MEMBER_TRANSACTION_BYTES_MAX: usize = 4096;
+
+/// The first byte of an operator's act.
+const OPERATOR_ACT: u8 = 6;
+
+/// Something that somebody signed.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
@@ -23,6 +34,12 @@ pub enum Transaction {
     Reading(Envelope<IntervalReading>) = 2,
     /// A standing curve.
     Curve(Envelope<StandingCurve>) = 3,
+    /// The holder of an invitation names its key.
+    Join(Envelope<Join>) = 4,
+    /// What a party says apart from orders, readings and curves.
+    PartyAct(Envelope<PartyAct>) = 5,
+    /// What an operator answers for.
+    OperatorAct(Envelope<OperatorAct>) = OPERATOR_ACT,
 }
 
 /// Bytes that are no transaction.
@@ -41,7 +58,11 @@ impl Transaction {
     /// # Errors
     /// [`NotATransaction`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotATransaction> {
-        if bytes.len() > TRANSACTION_BYTES_MAX {
+        let max = match bytes.first() {
+            Some(&OPERATOR_ACT) => TRANSACTION_BYTES_MAX,
+            _ => MEMBER_TRANSACTION_BYTES_MAX,
+        };
+        if bytes.len() > max {
             return Err(NotATransaction(bytes.len()));
         }
         borsh::from_slice(bytes).map_err(|_| NotATransaction(bytes.len()))
@@ -63,27 +84,36 @@ pub enum Subject {
     Reading(PartyId, DeliveryPeriod),
     /// A party's standing curve for one side.
     Curve(PartyId, Side),
+    /// The key that is to be enrolled by an invitation.
+    Join(PublicKey),
+    /// One act of many that may wait at once: whose, and its sequence.
+    Act(Signer, u64),
 }
 
 impl Subject {
     /// Whose it claims to be.
-    pub fn party(&self) -> PartyId {
+    pub fn signer(&self) -> Signer {
         match self {
-            Self::Order(party, ..) | Self::Reading(party, _) | Self::Curve(party, _) => *party,
+            Self::Order(party, ..) | Self::Reading(party, _) | Self::Curve(party, _) => {
+                Signer::Party(*party)
+            }
+            Self::Join(invitation) => Signer::Invitation(*invitation),
+            Self::Act(signer, _) => *signer,
         }
     }
 
-    /// The delivery period it is about; `None` if it is about all to come.
+    /// The delivery period that an order or a reading is about.
     pub fn period(&self) -> Option<DeliveryPeriod> {
         match self {
             Self::Order(_, period, _) | Self::Reading(_, period) => Some(*period),
-            Self::Curve(..) => None,
+            Self::Curve(..) | Self::Join(_) | Self::Act(..) => None,
         }
     }
 }
 
 impl Transaction {
-    /// What it claims to be about, and its sequence; unverified.
+    /// What it claims to be about, and its sequence; unverified. Of an invitation one message waits
+    /// at a time, so its sequence is always 0.
     pub fn subject(&self) -> (Subject, u64) {
         match self {
             Self::Order(envelope) => {
@@ -97,6 +127,15 @@ impl Transaction {
             Self::Curve(envelope) => {
                 let curve = envelope.unverified();
                 (Subject::Curve(curve.party, curve.side), curve.sequence)
+            }
+            Self::Join(envelope) => (Subject::Join(envelope.unverified().invitation), 0),
+            Self::PartyAct(envelope) => {
+                let PartyAct { party, sequence, .. } = envelope.unverified();
+                (Subject::Act(Signer::Party(*party), *sequence), *sequence)
+            }
+            Self::OperatorAct(envelope) => {
+                let OperatorAct { operator, sequence, .. } = envelope.unverified();
+                (Subject::Act(Signer::Operator(*operator), *sequence), *sequence)
             }
         }
     }

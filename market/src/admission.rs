@@ -73,6 +73,12 @@ pub enum Rejection {
     /// Nobody here has this identifier.
     #[error("party {0} is not a member")]
     UnknownParty(PartyId),
+    /// The party was a member and is not one any more.
+    #[error("the party's membership was revoked at {0:?}")]
+    Revoked(Timestamp),
+    /// A reading of a period that began before the party joined.
+    #[error("the party joined at {0:?}, after this period had begun")]
+    BeforeJoining(Timestamp),
     /// The metering point is not the party's.
     #[error("metering point {0} does not belong to the party")]
     ForeignMeteringPoint(MeteringPointId),
@@ -166,6 +172,8 @@ impl Rejection {
         match self {
             Self::OtherCommunity(_) => "other_community",
             Self::UnknownParty(_) => "unknown_party",
+            Self::Revoked(_) => "revoked",
+            Self::BeforeJoining(_) => "before_joining",
             Self::ForeignMeteringPoint(_) => "foreign_metering_point",
             Self::WrongPeriodLength(_) => "wrong_period_length",
             Self::Malformed(_) => "malformed",
@@ -235,6 +243,7 @@ pub fn check_order<'a>(
 ) -> Result<&'a Member, Rejection> {
     let member =
         context.member(&order.community, order.party, order.metering_point, order.period)?;
+    check_active(member)?;
     order.check_form()?;
     check_sequence(order.sequence)?;
     context.check_gate(order.period)?;
@@ -288,6 +297,7 @@ pub fn check_reading<'a>(
         reading.metering_point,
         reading.period,
     )?;
+    check_belongs(member, reading.period)?;
     let ends_at = reading.period.end();
     if context.block_time < ends_at {
         return Err(Rejection::BeforeDelivery(ends_at));
@@ -312,6 +322,21 @@ pub fn check_reading<'a>(
         return Err(Rejection::SequenceReplayed { given: reading.sequence, known });
     }
     Ok(member)
+}
+
+fn check_active(member: &Member) -> Result<(), Rejection> {
+    member.revoked_at.map_or(Ok(()), |revoked_at| Err(Rejection::Revoked(revoked_at)))
+}
+
+/// A party that was revoked while a period ran is still metered and settled for it.
+fn check_belongs(member: &Member, period: DeliveryPeriod) -> Result<(), Rejection> {
+    if member.belongs_to(period) {
+        return Ok(());
+    }
+    match member.joined_at {
+        Some(joined_at) if joined_at > period.start() => Err(Rejection::BeforeJoining(joined_at)),
+        _ => check_active(member),
+    }
 }
 
 fn check_sequence(sequence: u64) -> Result<(), Rejection> {

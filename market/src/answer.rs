@@ -75,6 +75,8 @@ pub enum Reason {
     },
     /// The community's sharing key allots no more.
     SharedByKey,
+    /// The party's membership was revoked before the gate.
+    NoLongerMember,
 }
 
 /// The languages that answers are given in.
@@ -100,6 +102,7 @@ impl Reason {
             Self::NobodyLeft { .. } => "nobody_left",
             Self::PriceSetting { .. } => "price_setting",
             Self::SharedByKey => "shared_by_key",
+            Self::NoLongerMember => "no_longer_member",
         }
     }
 }
@@ -186,6 +189,9 @@ impl Answer {
             Reason::SharedByKey => format!(
                 "{filled} of {ordered} were allotted by the community's sharing key, at {price}."
             ),
+            Reason::NoLongerMember => {
+                "Left out: your membership ended before this gate closed.".to_owned()
+            }
         }
     }
 
@@ -243,6 +249,9 @@ impl Answer {
             Reason::SharedByKey => format!(
                 "{ordered}のうち{filled}が、共有の配分ルールにより{price}で割り当てられました。"
             ),
+            Reason::NoLongerMember => {
+                "対象外:締め切り前に、コミュニティの会員資格が終了しました。".to_owned()
+            }
         }
     }
 }

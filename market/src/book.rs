@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Overflow;
 use crate::admission::AdmittedOrder;
+use crate::answer::{Answer, Reason};
 use crate::clearing::ClearingResult;
 use crate::energy::Energy;
 use crate::gate::GateIndex;
 use crate::hash::Digest;
-use crate::member::{Membership, PartyId};
+use crate::member::{Member, Membership, PartyId};
 use crate::order::{MalformedOrder, OrderId, Preferences, Side, Step, check_steps};
 use crate::price::Price;
 use crate::time::DeliveryPeriod;
@@ -117,7 +118,7 @@ impl PeriodBook {
             salt,
         };
         for ((side, party), live) in &self.live {
-            let Some(member) = members.get(party).filter(|_| !live.steps.is_empty()) else {
+            let Some(member) = open_to(members, *party, live) else {
                 continue;
             };
             let booked = BookedOrder {
@@ -155,6 +156,40 @@ impl PeriodBook {
         Ok(())
     }
 
+    /// Takes a party's orders out, because it is no longer a member, and answers each of them. What
+    /// earlier gates have filled stands.
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum leaves its range; the limits of admission exclude it.
+    pub fn let_fall(
+        &mut self,
+        period: DeliveryPeriod,
+        party: PartyId,
+    ) -> Result<Vec<Answer>, Overflow> {
+        let mut answers = Vec::new();
+        for side in [Side::Buy, Side::Sell] {
+            let fallen = self.live.remove(&(side, party)).filter(|live| !live.steps.is_empty());
+            let Some(live) = fallen else { continue };
+            answers.push(Answer {
+                order: live.id,
+                party,
+                side,
+                period,
+                gate: self.next_gate(),
+                ordered: Energy::sum(live.steps.iter().map(|step| step.energy))?,
+                filled: Energy::ZERO,
+                price: None,
+                reason: Reason::NoLongerMember,
+            });
+        }
+        Ok(answers)
+    }
+
+    /// Whether an order of the party stands in it.
+    pub fn has_order_of(&self, party: PartyId) -> bool {
+        [Side::Buy, Side::Sell].iter().any(|side| self.live.contains_key(&(*side, party)))
+    }
+
     fn yields_to_own(&self, side: Side, party: PartyId, order: &LiveOrder) -> bool {
         let opposite = match side {
             Side::Buy => Side::Sell,
@@ -171,6 +206,11 @@ impl PeriodBook {
         // On equal sequences the bid yields, so that exactly one of the two does.
         crosses && (order.sequence, side == Side::Sell) < (other.sequence, side == Side::Buy)
     }
+}
+
+/// Whose an order is, if there is something to trade and the party may trade.
+fn open_to<'a>(members: &'a Membership, party: PartyId, live: &LiveOrder) -> Option<&'a Member> {
+    members.get(&party).filter(|member| member.is_active() && !live.steps.is_empty())
 }
 
 fn take_from_best(steps: &mut Vec<Step>, energy: Energy) -> Result<(), Overflow> {

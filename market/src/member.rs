@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::energy::Energy;
 use crate::hash::hex_id;
 use crate::keys::PublicKey;
+use crate::time::{DeliveryPeriod, Timestamp};
 use crate::zone::ZoneId;
 
 hex_id! {
@@ -33,6 +34,25 @@ pub struct Member {
     /// The most it can feed in in one delivery period; zero for a pure consumer. Also the cap on
     /// its offers.
     pub export_max: Energy,
+    /// When it joined; `None` if it has been a member from the beginning.
+    pub joined_at: Option<Timestamp>,
+    /// When it left; `None` while it is a member. It stays listed, because the periods in which it
+    /// took part are still to be settled.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Member {
+    /// Whether it may trade: it has not been revoked.
+    pub fn is_active(&self) -> bool {
+        self.revoked_at.is_none()
+    }
+
+    /// Whether its meter counts for a delivery period: it had joined when the period began and had
+    /// not been revoked yet.
+    pub fn belongs_to(&self, period: DeliveryPeriod) -> bool {
+        self.joined_at.is_none_or(|joined_at| joined_at <= period.start())
+            && self.revoked_at.is_none_or(|revoked_at| revoked_at > period.start())
+    }
 }
 
 /// All members by party.

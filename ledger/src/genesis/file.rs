@@ -5,6 +5,7 @@
 //! default.
 
 use market::energy::Energy;
+use market::keys::PublicKey;
 use market::member::Member;
 use market::price::Price;
 use market::time::Timestamp;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use crate::acts::{Invitation, Operators, Purpose};
 use crate::genesis::rules_file::{MarketToml, MechanismToml, TariffToml, read_rules, write_rules};
 use crate::genesis::{Genesis, GenesisError};
 use crate::validators::{Validator, ValidatorSet};
@@ -45,13 +47,22 @@ struct GenesisToml {
     starts_at_ms: i64,
     heartbeat_ms: u64,
     block_drift_max_ms: u64,
-    operator: String,
+    operators: Vec<String>,
+    #[serde(default = "one")]
+    approvals_required: u8,
     market: MarketToml,
     mechanisms: Vec<MechanismToml>,
     tariffs: Vec<TariffToml>,
     zones: Vec<ZoneToml>,
     validators: Vec<ValidatorToml>,
     members: Vec<MemberToml>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    invitations: Vec<InvitationToml>,
+}
+
+/// How many operators have to approve a settlement unless the file says otherwise.
+const fn one() -> u8 {
+    1
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +98,18 @@ struct MemberToml {
     export_max_wh: i64,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InvitationToml {
+    key: String,
+    party: String,
+    metering_point: String,
+    zone: u16,
+    import_max_wh: i64,
+    export_max_wh: i64,
+    expires_at_ms: i64,
+}
+
 /// Reads and checks a genesis file's text.
 ///
 /// # Errors
@@ -105,6 +128,8 @@ pub fn read(text: &str) -> Result<Genesis, GenesisFileError> {
             zone: ZoneId(member.zone),
             import_max: Energy::from_wh(member.import_max_wh),
             export_max: Energy::from_wh(member.export_max_wh),
+            joined_at: None,
+            revoked_at: None,
         };
         if members.insert(party, read).is_some() {
             return Err(value(&key("party"), "this party is named twice"));
@@ -125,8 +150,9 @@ pub fn read(text: &str) -> Result<Genesis, GenesisFileError> {
         block_drift_max_ms: file.block_drift_max_ms,
         zones,
         validators: ValidatorSet::new(validators).map_err(|error| value("validators", error))?,
-        operator: parse("operator", &file.operator)?,
+        operators: read_operators(&file.operators, file.approvals_required)?,
         members,
+        invitations: read_invitations(&file.invitations)?,
     };
     genesis.check()?;
     Ok(genesis)
@@ -166,13 +192,15 @@ pub fn write(genesis: &Genesis) -> Result<String, GenesisFileError> {
         starts_at_ms: genesis.starts_at.as_millis(),
         heartbeat_ms: genesis.heartbeat_ms,
         block_drift_max_ms: genesis.block_drift_max_ms,
-        operator: genesis.operator.to_string(),
+        operators: genesis.operators.keys().iter().map(PublicKey::to_string).collect(),
+        approvals_required: genesis.operators.approvals_required(),
         market,
         mechanisms,
         tariffs,
         zones: zones.collect(),
         validators: validators.collect(),
         members: members.collect(),
+        invitations: write_invitations(genesis),
     };
     let text = toml::to_string(&file).map_err(|error| GenesisFileError::Toml(error.to_string()))?;
     if read(&text)? == *genesis {
@@ -180,6 +208,56 @@ pub fn write(genesis: &Genesis) -> Result<String, GenesisFileError> {
     } else {
         Err(value("genesis", "it does not read back as written"))
     }
+}
+
+fn read_operators(keys: &[String], required: u8) -> Result<Operators, GenesisFileError> {
+    let keys = keys.iter().enumerate();
+    let keys = keys.map(|(index, key)| parse(&format!("operators[{index}]"), key));
+    let operators = Operators::new(keys.collect::<Result<_, _>>()?, required);
+    operators.map_err(|error| value("operators", error))
+}
+
+fn read_invitations(
+    list: &[InvitationToml],
+) -> Result<BTreeMap<PublicKey, Invitation>, GenesisFileError> {
+    let mut invitations = BTreeMap::new();
+    for (index, invitation) in list.iter().enumerate() {
+        let key = |field: &str| format!("invitations[{index}].{field}");
+        let purpose = Purpose::NewMember {
+            party: parse(&key("party"), &invitation.party)?,
+            metering_point: parse(&key("metering_point"), &invitation.metering_point)?,
+            zone: ZoneId(invitation.zone),
+            import_max: Energy::from_wh(invitation.import_max_wh),
+            export_max: Energy::from_wh(invitation.export_max_wh),
+        };
+        let expires_at = Timestamp::from_millis(invitation.expires_at_ms);
+        let read = Invitation::open(purpose, expires_at);
+        if invitations.insert(parse(&key("key"), &invitation.key)?, read).is_some() {
+            return Err(value(&key("key"), "this invitation is named twice"));
+        }
+    }
+    Ok(invitations)
+}
+
+/// A sound genesis invites new members only.
+fn write_invitations(genesis: &Genesis) -> Vec<InvitationToml> {
+    let written = genesis.invitations.iter().filter_map(|(key, invitation)| {
+        let Purpose::NewMember { party, metering_point, zone, import_max, export_max } =
+            &invitation.purpose
+        else {
+            return None;
+        };
+        Some(InvitationToml {
+            key: key.to_string(),
+            party: party.to_string(),
+            metering_point: metering_point.to_string(),
+            zone: zone.0,
+            import_max_wh: import_max.wh(),
+            export_max_wh: export_max.wh(),
+            expires_at_ms: invitation.expires_at.as_millis(),
+        })
+    });
+    written.collect()
 }
 
 fn read_zones(zones: &[ZoneToml]) -> Result<ZoneTree, GenesisFileError> {

@@ -2,6 +2,7 @@
 
 mod file;
 mod rules_file;
+pub(crate) mod soundness;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::clearing::ClearingError;
@@ -9,14 +10,16 @@ use market::hash::Digest;
 use market::keys::{ChainId, PublicKey, SignatureError};
 use market::member::{ENERGY_MAX_PER_PERIOD, Membership, MeteringPointId, PartyId};
 use market::rules::{MarketRules, RulesError};
-use market::tariff::Tariff;
+use market::schedule::Schedule;
 use market::time::Timestamp;
 use market::zone::{ZoneId, ZoneTree};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub use file::{GenesisFileError, read, toml_problem, write};
 
+use crate::acts::{Invitation, Operators, Purpose};
 use crate::validators::ValidatorSet;
+use soundness::TURNOVER_MAX_MICROS;
 
 /// What a community agreed on. Its one door is [`Genesis::check`].
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -40,10 +43,12 @@ pub struct Genesis {
     pub block_drift_max_ms: u64,
     /// Who decides the first height.
     pub validators: ValidatorSet,
-    /// Signs what the operator answers for.
-    pub operator: PublicKey,
+    /// Who signs what operators answer for, and how many have to approve settlements.
+    pub operators: Operators,
     /// The first members.
     pub members: Membership,
+    /// Households that are invited to join, by the public half of the key they were given.
+    pub invitations: BTreeMap<PublicKey, Invitation>,
 }
 
 /// Why a genesis does not found a community.
@@ -69,6 +74,14 @@ pub enum GenesisError {
         whose: String,
         /// What is wrong.
         error: SignatureError,
+    },
+    /// An invitation that is not simply open to a new member.
+    #[error("invitation {invitation}: {problem}")]
+    Invitation {
+        /// Its key.
+        invitation: PublicKey,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// A member in a zone that does not exist.
     #[error("member {party} sits in zone {zone:?}, which does not exist")]
@@ -126,7 +139,6 @@ impl Genesis {
         check_text("time_zone", "an IANA time zone name", &self.time_zone, |zone| {
             (1..=64).contains(&zone.len()) && zone.bytes().all(|b| b.is_ascii_graphic())
         })?;
-        self.rules.check()?;
         for (name, span_ms) in
             [("heartbeat", self.heartbeat_ms), ("block_drift_max", self.block_drift_max_ms)]
         {
@@ -134,58 +146,42 @@ impl Genesis {
                 return Err(GenesisError::Zero(name));
             }
         }
-        for mechanism in self.rules.mechanism.values() {
-            mechanism.check_grid(&self.zones).map_err(GenesisError::Mechanism)?;
-        }
-        let sound = |whose: &str, key: &PublicKey| {
-            key.check_strong().map_err(|error| GenesisError::Key { whose: whose.to_owned(), error })
-        };
-        sound("operator", &self.operator)?;
-        let mut points = BTreeSet::new();
         for (party, member) in &self.members {
-            sound(&format!("member {party}"), &member.key)?;
-            if self.zones.zone(member.zone).is_none() {
-                return Err(GenesisError::UnknownZone { party: *party, zone: member.zone });
-            }
-            if !points.insert(member.metering_point) {
-                return Err(GenesisError::SharedMeteringPoint(member.metering_point));
-            }
-            for limit in [member.import_max, member.export_max] {
-                if limit.is_negative() || limit > ENERGY_MAX_PER_PERIOD {
-                    return Err(GenesisError::Limit { party: *party });
-                }
-            }
+            let strong = member.key.check_strong();
+            strong
+                .map_err(|error| GenesisError::Key { whose: format!("member {party}"), error })?;
         }
-        self.check_turnover()
+        let members = self.members_with_invited()?;
+        let zones = Schedule::always(self.zones.clone());
+        soundness::check(&self.rules, &zones, &members, self.starts_at)
     }
 
-    /// Sums of money stay inside 64 bits, so that no admitted order or reading can make a clearing,
-    /// a settlement or an account overflow and thereby stop the chain.
-    fn check_turnover(&self) -> Result<(), GenesisError> {
-        let rules = &self.rules;
-        let limits = [rules.price_min, rules.price_max];
-        let limits = limits.iter().map(|price| price.micros_per_kwh().unsigned_abs());
-        let tariffs = rules.tariffs.values().map(Tariff::magnitude);
-        // What the grid takes on the longest way, twice: up from the seller and down to the buyer.
-        let charges = self.zones.iter().filter_map(|(_, zone)| zone.edge);
-        let charges = charges.map(|edge| edge.charge.micros_per_kwh().unsigned_abs());
-        let charges = charges.fold(0_u64, u64::saturating_add);
-        let extreme = limits.chain(tariffs).max().unwrap_or_default();
-        let extreme = i128::from(extreme).saturating_add(i128::from(charges));
-        let limits = self.members.values().flat_map(|m| [m.import_max, m.export_max]);
-        let energy_wh: i128 = limits.map(|limit| i128::from(limit.wh())).sum();
-        let turnover_micros = energy_wh.saturating_mul(extreme).div_euclid(1_000);
-        if turnover_micros > TURNOVER_MAX_MICROS {
-            return Err(GenesisError::Turnover { turnover_micros });
+    /// The members as if everybody who is invited had joined: there must be room for all of them.
+    fn members_with_invited(&self) -> Result<Membership, GenesisError> {
+        let mut members = self.members.clone();
+        for (invitation, invited) in &self.invitations {
+            let wrong = |problem| GenesisError::Invitation { invitation: *invitation, problem };
+            let strong = invitation.check_strong();
+            strong
+                .map_err(|error| GenesisError::Key { whose: "an invitation".to_owned(), error })?;
+            if *invited != Invitation::open(invited.purpose.clone(), invited.expires_at) {
+                return Err(wrong("nobody can have joined before the first block"));
+            }
+            if invited.expires_at <= self.starts_at {
+                return Err(wrong("it must expire after the community begins"));
+            }
+            let Purpose::NewMember { party, .. } = invited.purpose else {
+                return Err(wrong("before the first block only new members can be invited"));
+            };
+            let member = invited.purpose.member(*invitation, None);
+            if members.contains_key(&party) {
+                return Err(wrong("its party is a member or invited already"));
+            }
+            members.extend(member.map(|member| (party, member)));
         }
-        Ok(())
+        Ok(members)
     }
 }
-
-/// The most that may be turned over in one period, in micro-units: 100,000 such periods (nearly
-/// three years of quarters of an hour in which everybody is at the limit all the time) fit into an
-/// account.
-const TURNOVER_MAX_MICROS: i128 = (i64::MAX as i128) / 100_000;
 
 fn check_text(
     field: &'static str,

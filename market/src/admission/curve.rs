@@ -1,6 +1,6 @@
 //! Admission of standing curves.
 
-use super::{AdmissionContext, Rejection, SEQUENCE_MAX};
+use super::{AdmissionContext, Rejection, SEQUENCE_MAX, check_active};
 use crate::member::Member;
 use crate::order::OrderId;
 use crate::signed::{Envelope, Signed};
@@ -48,6 +48,7 @@ pub fn check_curve<'a>(
     known_sequence: Option<u64>,
 ) -> Result<&'a Member, Rejection> {
     let member = context.party(&curve.community, curve.party, curve.metering_point)?;
+    check_active(member)?;
     if context.rules.gates.ex_post_gate().is_none() {
         return Err(Rejection::NoGateAfterDelivery);
     }

@@ -103,7 +103,8 @@ pub fn seal_ex_post(
 ) -> Result<SealedBook, Overflow> {
     let (mut bids, mut offers, mut crossed) = (Vec::new(), Vec::new(), Vec::new());
     for (party, residual) in residuals {
-        let Some(member) = members.get(party) else { continue };
+        let member = members.get(party).filter(|member| member.is_active());
+        let Some(member) = member else { continue };
         let order = |side: Side, energy: Energy| {
             let curve = curves.in_force((side, *party), period);
             let steps = steps(side, curve, energy, corridor)?;

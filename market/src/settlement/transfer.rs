@@ -22,6 +22,8 @@ pub enum Holder {
     /// The community, which gets the congestion rent and stands between those who are short and
     /// those who are long: what rounding leaves in the pool stays with it.
     Community,
+    /// The bank: money that was really paid, outside of the ledger.
+    Bank,
 }
 
 /// Why money moves.
@@ -51,6 +53,8 @@ pub enum Cause {
     Levies = 9,
     /// A party pays the tax on what the supplier collects.
     Tax = 10,
+    /// A party was paid what it was due, or paid what it owed.
+    Payout = 11,
 }
 
 /// Money from one to another.
