@@ -291,9 +291,9 @@ impl State {
             }
             Transaction::Reading(envelope) => {
                 let reading = envelope.unverified();
+                self.check_not_approved(reading.period, block_time)?;
                 let known = self.reading(reading.period, &reading.party);
                 check_reading(reading, &context, known.map(|known| known.sequence))?;
-                self.check_not_approved(reading.period, block_time)?;
             }
             Transaction::Curve(envelope) => {
                 let curve = envelope.unverified();

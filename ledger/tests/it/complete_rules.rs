@@ -153,11 +153,11 @@ fn a_gate_after_delivery_trades_what_the_meters_counted_at_standing_limits() {
     let (mut chain, period) = (Chain::of(&genesis), quarter(20));
     let refused =
         chain.state.admit(&order_in(&genesis, 0, period, Side::Buy, &[(300_000, 1)], 1), minute(1));
-    assert_eq!(refused, Err(Rejection::NoGateBeforeDelivery));
+    assert_eq!(refused, Err(Rejection::NoGateBeforeDelivery.into()));
     // 0 pays at most 0.20; the others have said nothing, so they take what beats the supplier.
     chain.block(minute(1), vec![curve(&genesis, 0, Side::Buy, 200_000, 1)]);
     let replayed = chain.state.admit(&curve(&genesis, 0, Side::Buy, 250_000, 1), minute(2));
-    assert_eq!(replayed, Err(Rejection::SequenceReplayed { given: 1, known: 1 }));
+    assert_eq!(replayed, Err(Rejection::SequenceReplayed { given: 1, known: 1 }.into()));
     chain.block(
         minute(316),
         vec![

@@ -1,5 +1,6 @@
 //! Genesis files: they read back as written, name what is wrong, and their hash names the chain.
 
+use ledger::acts::Operators;
 use ledger::genesis::{Genesis, GenesisError, GenesisFileError, read, write};
 use market::clearing::sharing::{Ranking, Shares, SharingKey, SharingRule};
 use market::clearing::{ClearingError, MechanismKind};
@@ -14,7 +15,7 @@ use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, ZoneId};
 use proptest::prelude::*;
 
-use crate::neighbourhood::{genesis, minute, party, party_key, validators};
+use crate::neighbourhood::{genesis, minute, operator_key, party, party_key, validators};
 
 /// What is wrong with the file of the neighbourhood after replacing a text in it.
 fn complaint(from: &str, to: &str) -> String {
@@ -80,7 +81,7 @@ fn whatever_is_changed_makes_another_chain() {
         |g| g.heartbeat_ms += 1,
         |g| g.block_drift_max_ms += 1,
         |g| g.validators = validators(&[1, 1, 1, 2]),
-        |g| g.operator = party_key(0).public(),
+        |g| g.operators = Operators::new(vec![party_key(0).public()], 1).unwrap(),
         |g| g.members.retain(|party, _| *party != crate::neighbourhood::party(3)),
         |g| g.members.get_mut(&party(0)).unwrap().zone = ZoneId(1),
     ];
@@ -132,7 +133,7 @@ fn a_value_that_does_not_fit_is_named_with_its_key_and_what_was_expected() {
         ("tick = \"0.000100\"", "tick = \"-1\"", "market.tick: expected"),
         ("retail = \"0.320000\"", "retail = \"0.3200001\"", "tariffs[0].windows[0].retail: exp"),
         ("horizon_minutes = 1440", "horizon_minutes = 9223372036854775807", "market.horizon_min"),
-        ("operator = \"", "operator = \"zz", "operator: expected 64 hexadecimal digits"),
+        ("operators = [\"", "operators = [\"zz", "operators[0]: expected 64 hexadecimal digits"),
     ] {
         let complaint = complaint(from, to);
         assert!(complaint.starts_with(expected), "{complaint}");
@@ -185,7 +186,9 @@ fn values_that_do_not_found_a_community_together_are_refused() {
     assert_eq!(problem(|g| g.heartbeat_ms = 0), GenesisError::Zero("heartbeat"));
     assert_eq!(problem(|g| g.block_drift_max_ms = 0), GenesisError::Zero("block_drift_max"));
     let weak = PublicKey::from_bytes([0; 32]);
-    assert!(matches!(problem(|g| g.operator = weak), GenesisError::Key { .. }));
+    let operator = operator_key(0).public().to_string();
+    let complaint = complaint(&operator, &weak.to_string());
+    assert!(complaint.starts_with("operators: ") && complaint.contains("sound"), "{complaint}");
     let member = |g: &mut Genesis, change: fn(&mut market::member::Member)| {
         change(g.members.get_mut(&party(2)).expect("a member"));
     };

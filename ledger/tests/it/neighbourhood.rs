@@ -1,5 +1,6 @@
 //! A neighbourhood of four validators and four households, and the chain they make.
 
+use ledger::acts::{NotApplied, Operators};
 use ledger::apply::apply;
 use ledger::block::{Block, BlockHash, CommittedBlock, Header};
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
@@ -10,7 +11,6 @@ use ledger::results::{ResultLeaf, ServedBlock};
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use ledger::validators::{Validator, ValidatorSet};
-use market::admission::Rejection;
 use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateSchedule;
@@ -36,6 +36,10 @@ const STARTS_AT_MS: i64 = 1_750_000_500_000;
 
 pub(crate) fn validator_key(n: usize) -> SigningKey {
     SigningKey::from_seed(&[u8::try_from(n).expect("few") + 101; 32])
+}
+
+pub(crate) fn operator_key(n: usize) -> SigningKey {
+    SigningKey::from_seed(&[u8::try_from(n).expect("few") + 0x99; 32])
 }
 
 pub(crate) fn party_key(n: usize) -> SigningKey {
@@ -83,6 +87,8 @@ pub(crate) fn genesis() -> Genesis {
             zone: ZoneId(u16::from(n % 2 == 1)),
             import_max: Energy::from_wh(5_000),
             export_max: Energy::from_wh(5_000),
+            joined_at: None,
+            revoked_at: None,
         };
         (party(n), member)
     };
@@ -110,8 +116,9 @@ pub(crate) fn genesis() -> Genesis {
         heartbeat_ms: 60_000,
         block_drift_max_ms: 30_000,
         validators: validators(&[1; VALIDATORS]),
-        operator: SigningKey::from_seed(&[0x99; 32]).public(),
+        operators: Operators::new(vec![operator_key(0).public()], 1).expect("an operator"),
         members: (0..PARTIES).map(member).collect(),
+        invitations: BTreeMap::new(),
     }
 }
 
@@ -233,7 +240,7 @@ impl Chain {
         &mut self,
         time: Timestamp,
         said: Vec<Transaction>,
-    ) -> (&Executed, Vec<Rejection>) {
+    ) -> (&Executed, Vec<NotApplied>) {
         let mut draft = Draft::open(&self.state, time).expect("the time rises");
         let refused = said.into_iter().filter_map(|one| draft.admit(one).err()).collect();
         let executed = draft.finish().expect("a block");

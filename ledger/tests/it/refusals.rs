@@ -83,7 +83,7 @@ fn a_block_with_a_transaction_that_does_not_count_is_refused_naming_it() {
         block.transactions.push(first);
         block.header.transactions_root = transactions_root(&block.transactions);
     });
-    let rejection = Rejection::SequenceReplayed { given: 1, known: 1 };
+    let rejection = Rejection::SequenceReplayed { given: 1, known: 1 }.into();
     assert_eq!(replayed, BlockRefused::Transaction { index: 2, rejection });
 }
 

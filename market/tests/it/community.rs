@@ -39,6 +39,8 @@ impl Community {
                 zone: ZoneId(0),
                 import_max: limit,
                 export_max: limit,
+                joined_at: None,
+                revoked_at: None,
             };
             (party(n), member)
         };
