@@ -48,7 +48,8 @@ impl PassphraseFrom {
         self.keychain(Form::Encrypted)
     }
 
-    fn keychain(&self, form: Form) -> Keychain {
+    /// Opens both forms and writes `form`.
+    pub(crate) fn keychain(&self, form: Form) -> Keychain {
         let source = match (&self.file, credential()) {
             (Some(file), _) => Source::File(file.clone()),
             (None, Some(file)) => Source::Credential(file),

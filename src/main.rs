@@ -5,12 +5,17 @@
 mod clear;
 mod cli;
 mod clock;
+mod community;
 mod failure;
+mod household;
+mod invitation;
 mod keys;
 mod log;
+mod operator;
 mod process;
 mod terminal;
 mod verify;
+mod visit;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +25,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{Cli, Command, Demo, Role, Simulate, Verify};
+use cli::{AgentTool, Cli, Command, Demo, Role, Simulate, Verify};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -28,7 +33,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(demo) => process::block_on(process::Size::Medium, play(demo)),
         Command::Node(role) => process::block_on(process::Size::Medium, node(role)),
-        Command::Agent(role) => process::block_on(process::Size::Small, agent(role)),
+        Command::Agent(command) => process::block_on(process::Size::Small, agent(command)),
         Command::Dashboard(dashboard) => {
             process::block_on(process::Size::Medium, dashboard_page(dashboard))
         }
@@ -36,6 +41,11 @@ fn main() -> ExitCode {
             process::block_on(process::Size::Small, simulate_meter(meter))
         }
         Command::Verify(Verify::Receipt(receipt)) => verify::receipt(&receipt),
+        Command::Community(command) => {
+            let now = clock::choose(None).map(|clock| clock.now());
+            now.and_then(|now| community::run(&command, now).map_err(Failure::start))
+        }
+        Command::Operator(command) => process::block_on(process::Size::Medium, operate(command)),
         Command::Clear(options) => clear::run(&options).map_err(Failure::start),
     };
     match result {
@@ -67,7 +77,21 @@ async fn node(role: Role) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn agent(role: Role) -> Result<ExitCode, Failure> {
+async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
+    let role = match (command.tool, command.role) {
+        (Some(AgentTool::Join(join)), _) => {
+            log::start(&join.log, "error");
+            let clock = clock::choose(join.clock.as_deref())?;
+            return household::join(join, clock).await;
+        }
+        (Some(AgentTool::RotateKey(rotate)), _) => {
+            log::start(&rotate.log, "error");
+            let clock = clock::choose(rotate.clock.as_deref())?;
+            return household::rotate(rotate, clock).await;
+        }
+        (None, Some(role)) => role,
+        (None, None) => return Err(Failure::option("--config", &"name the agent's file")),
+    };
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let config = meter_agent::AgentConfig::load(config_file(&role)?).map_err(Failure::start)?;
@@ -97,6 +121,13 @@ async fn simulate_meter(meter: cli::SimulatedMeter) -> Result<ExitCode, Failure>
     let run = simulators::simulated_meter::run_meter(config, listener, clock, shutdown);
     run.await.map_err(Failure::start)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn operate(command: operator::Operate) -> Result<ExitCode, Failure> {
+    let common = command.common();
+    log::start(&common.log, "error");
+    let clock = clock::choose(common.clock.as_deref())?;
+    operator::run(command, clock).await
 }
 
 /// The role's configuration file, if it can be read at all.

@@ -1,6 +1,7 @@
 //! The mesh side of a node: takes orders and readings in, sends committed blocks out, and serves
 //! blocks to whoever follows.
 
+use ledger::acts::NotApplied;
 use ledger::block::Header;
 use ledger::certificate::CommitCertificate;
 use ledger::follower::check_commit;
@@ -103,6 +104,14 @@ impl Gossip {
         let transaction = match (Transaction::from_bytes(payload), topic) {
             (Ok(order @ (Transaction::Order(_) | Transaction::Curve(_))), Topic::Orders) => order,
             (Ok(reading @ Transaction::Reading(_)), Topic::Readings) => reading,
+            (
+                Ok(
+                    act @ (Transaction::Join(_)
+                    | Transaction::PartyAct(_)
+                    | Transaction::OperatorAct(_)),
+                ),
+                Topic::Acts,
+            ) => act,
             _ => {
                 tracing::warn!(
                     peer = from,
@@ -122,19 +131,22 @@ impl Gossip {
                 self.metrics.accepted(topic);
                 Verdict::Accept
             }
-            Err(NotPooled::Known | NotPooled::Rejected(Rejection::SequenceReplayed { .. })) => {
-                let party = subject.party();
-                tracing::info!(%party, sequence, peer = from, "repeated message refused");
+            Err(
+                NotPooled::Known
+                | NotPooled::Rejected(NotApplied::Message(Rejection::SequenceReplayed { .. })),
+            ) => {
+                let signer = subject.signer();
+                tracing::info!(%signer, sequence, peer = from, "repeated message refused");
                 self.metrics.refused("sequence_replayed");
                 Verdict::Ignore
             }
             Err(NotPooled::Rejected(rejection)) => {
-                let party = subject.party();
-                tracing::warn!(%party, sequence, peer = from, %rejection, "message refused");
+                let signer = subject.signer();
+                tracing::warn!(%signer, sequence, peer = from, %rejection, "message refused");
                 self.metrics.refused(rejection.code());
                 if rejection.is_everywhere() { Verdict::Reject } else { Verdict::Ignore }
             }
-            Err(full @ (NotPooled::PartyFull(_) | NotPooled::Full)) => {
+            Err(full @ (NotPooled::SignerFull(_) | NotPooled::Full)) => {
                 tracing::warn!(peer = from, %full, "message refused");
                 self.metrics.refused("mempool_full");
                 Verdict::Ignore

@@ -1,17 +1,16 @@
-//! What waits for a block: at most one transaction per subject, bounded per party and in all.
+//! What waits for a block: at most one transaction per subject, bounded per signer and in all.
 
+use ledger::acts::{NotApplied, Signer};
 use ledger::state::State;
 use ledger::transaction::{Subject, Transaction};
-use market::admission::Rejection;
-use market::member::PartyId;
 use market::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// How many subjects of one party may wait at the same time: a day of quarter-hours, both sides,
+/// How many subjects of one signer may wait at the same time: a day of quarter-hours, both sides,
 /// and as many readings to catch up with.
-pub const PER_PARTY_MAX: usize = 400;
+pub const PER_SIGNER_MAX: usize = 400;
 
 /// How many transactions may wait in all.
 pub const TOTAL_MAX: usize = 50_000;
@@ -21,13 +20,13 @@ pub const TOTAL_MAX: usize = 50_000;
 pub enum NotPooled {
     /// It would not be admitted to a block now.
     #[error(transparent)]
-    Rejected(#[from] Rejection),
+    Rejected(#[from] NotApplied),
     /// The same or a newer one of this subject waits already.
     #[error("the same or a newer message of this subject waits already")]
     Known,
-    /// The party has too much waiting.
-    #[error("party {0} already has {PER_PARTY_MAX} messages waiting")]
-    PartyFull(PartyId),
+    /// The signer has too much waiting.
+    #[error("{0} already has {PER_SIGNER_MAX} messages waiting")]
+    SignerFull(Signer),
     /// Everything is full.
     #[error("{TOTAL_MAX} messages are waiting already")]
     Full,
@@ -48,7 +47,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Waiting {
     by_subject: BTreeMap<Subject, Entry>,
-    by_party: BTreeMap<PartyId, usize>,
+    by_signer: BTreeMap<Signer, usize>,
     arrivals: u64,
 }
 
@@ -81,7 +80,7 @@ impl Mempool {
         let arrival = waiting.arrivals;
         let entry = Entry { transaction, sequence, arrival };
         if waiting.by_subject.insert(subject, entry).is_none() {
-            let count = waiting.by_party.entry(subject.party()).or_default();
+            let count = waiting.by_signer.entry(subject.signer()).or_default();
             *count = count.saturating_add(1);
         }
         drop(waiting);
@@ -145,9 +144,9 @@ impl Mempool {
         if let Some(known) = waiting.by_subject.get(&subject) {
             return if known.sequence >= sequence { Err(NotPooled::Known) } else { Ok(()) };
         }
-        let of_party = waiting.by_party.get(&subject.party()).copied().unwrap_or_default();
-        if of_party >= PER_PARTY_MAX {
-            return Err(NotPooled::PartyFull(subject.party()));
+        let of_signer = waiting.by_signer.get(&subject.signer()).copied().unwrap_or_default();
+        if of_signer >= PER_SIGNER_MAX {
+            return Err(NotPooled::SignerFull(subject.signer()));
         }
         if waiting.by_subject.len() >= TOTAL_MAX {
             return Err(NotPooled::Full);
@@ -167,10 +166,10 @@ impl Waiting {
         if self.by_subject.remove(&subject).is_none() {
             return;
         }
-        if let Some(count) = self.by_party.get_mut(&subject.party()) {
+        if let Some(count) = self.by_signer.get_mut(&subject.signer()) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.by_party.remove(&subject.party());
+                self.by_signer.remove(&subject.signer());
             }
         }
     }

@@ -91,6 +91,7 @@ impl NodeMetrics {
             Topic::Orders => "order",
             Topic::Readings => "reading",
             Topic::Blocks => "announcement",
+            Topic::Acts => "act",
         };
         self.accepted.get_or_create(&Kind { kind }).inc();
     }

@@ -16,7 +16,10 @@ use ledger::state::State;
 use ledger::transaction::Transaction;
 use market::hash::Digest;
 use market::time::{Clock, Timestamp};
-use mesh::{DUPLICATE_WINDOW, Mesh, MeshConfig, MeshError, MeshEvent, MeshEvents, Topic, Verdict};
+use mesh::{
+    BlockRequest, DUPLICATE_WINDOW, Mesh, MeshConfig, MeshError, MeshEvent, MeshEvents, Topic,
+    Verdict,
+};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -268,6 +271,41 @@ impl Visit {
             }
         }
         Step::Advanced
+    }
+}
+
+/// Fetches the genesis of a community of which no more than the hash is known, which
+/// `config.chain_id` gives. What does not have that hash is refused, whoever sends it.
+///
+/// # Errors
+/// [`SubmitError::Nobody`] if nobody has served it within `patience`.
+pub async fn fetch_genesis(config: MeshConfig, patience: Duration) -> Result<Genesis, SubmitError> {
+    let (chain, shutdown) = (config.chain_id, CancellationToken::new());
+    let (mesh, events) = Mesh::start(config, shutdown.clone()).await?;
+    let found = timeout(patience, ask_for_genesis(&mesh, &chain)).await;
+    shutdown.cancel();
+    // A mesh that crashed has ended as well.
+    let _ = events.stopped().await;
+    found.map_err(|_| SubmitError::Nobody { waited: patience })
+}
+
+/// The block of height 0 is the genesis.
+async fn ask_for_genesis(mesh: &Mesh, chain: &[u8; 32]) -> Genesis {
+    let request = BlockRequest { from_height: 0, count_max: 1, with_results: false };
+    loop {
+        for status in mesh.peers().iter().filter(|status| status.serves_blocks) {
+            let answer = mesh.fetch(status.peer, request).await;
+            let bytes = answer.ok().and_then(|answer| answer.blocks.into_iter().next());
+            let genesis = bytes.and_then(|bytes| borsh::from_slice::<Genesis>(&bytes).ok());
+            let is_ours = |found: &Genesis| found.chain_id().as_bytes() == chain;
+            match genesis.filter(|found| is_ours(found) && found.check().is_ok()) {
+                Some(genesis) => return genesis,
+                None => {
+                    tracing::warn!(peer = %status.peer, "a neighbour serves no genesis of ours")
+                }
+            }
+        }
+        sleep(RETRY_AFTER).await;
     }
 }
 

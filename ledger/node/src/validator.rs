@@ -187,6 +187,10 @@ impl Application for Validator {
         1
     }
 
+    fn endpoints(&self) -> Vec<String> {
+        self.state.endpoints().iter().map(|endpoint| endpoint.address.clone()).collect()
+    }
+
     fn validators(&self) -> ValidatorSet {
         self.state.validators().clone()
     }

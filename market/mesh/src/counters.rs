@@ -28,15 +28,16 @@ pub struct MeshCounters {
 }
 
 #[derive(Debug, Default)]
-struct PerTopic([AtomicU64; 3]);
+struct PerTopic([AtomicU64; 4]);
 
 impl PerTopic {
     fn of(&self, topic: Topic) -> &AtomicU64 {
-        let [orders, readings, blocks] = &self.0;
+        let [orders, readings, blocks, acts] = &self.0;
         match topic {
             Topic::Orders => orders,
             Topic::Readings => readings,
             Topic::Blocks => blocks,
+            Topic::Acts => acts,
         }
     }
 }
@@ -45,7 +46,7 @@ impl PerTopic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshCounts {
     /// Messages in and out, per topic, in the order of [`Topic::ALL`].
-    pub topics: [TopicCounts; 3],
+    pub topics: [TopicCounts; 4],
     /// Messages judged [`crate::Verdict::Accept`].
     pub accepted: u64,
     /// Messages judged [`crate::Verdict::Reject`], and oversized ones.

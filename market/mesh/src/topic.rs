@@ -1,4 +1,4 @@
-//! The three topics of the market, and their names on the wire.
+//! The four topics of the market, and their names on the wire.
 
 use std::fmt;
 
@@ -15,18 +15,21 @@ pub enum Topic {
     Readings,
     /// Announcements of committed blocks.
     Blocks,
+    /// What members and operators decide, apart from orders and readings.
+    Acts,
 }
 
 impl Topic {
     /// All topics, in the order of [`crate::MeshCounts::topics`].
-    pub const ALL: [Topic; 3] = [Topic::Orders, Topic::Readings, Topic::Blocks];
+    pub const ALL: [Topic; 4] = [Topic::Orders, Topic::Readings, Topic::Blocks, Topic::Acts];
 
-    /// The topic's name in logs and metrics: `orders`, `readings`, `blocks`.
+    /// The topic's name in logs and metrics: `orders`, `readings`, `blocks`, `acts`.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Orders => "orders",
             Topic::Readings => "readings",
             Topic::Blocks => "blocks",
+            Topic::Acts => "acts",
         }
     }
 }
@@ -48,7 +51,7 @@ pub(crate) enum Heard {
 
 /// The gossipsub topics of one chain.
 pub(crate) struct Topics {
-    market: [IdentTopic; 3],
+    market: [IdentTopic; 4],
     pulse: IdentTopic,
 }
 
@@ -65,11 +68,12 @@ impl Topics {
     }
 
     pub(crate) fn hash(&self, topic: Topic) -> TopicHash {
-        let [orders, readings, blocks] = &self.market;
+        let [orders, readings, blocks, acts] = &self.market;
         match topic {
             Topic::Orders => orders.hash(),
             Topic::Readings => readings.hash(),
             Topic::Blocks => blocks.hash(),
+            Topic::Acts => acts.hash(),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ledger::acts::Operators;
 use ledger::genesis::Genesis;
 use ledger::validators::{Validator, ValidatorSet};
 use market::clearing::MechanismKind;
@@ -101,7 +102,12 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
         heartbeat_ms: scaled_ms(5_000.0, 60_000),
         block_drift_max_ms: scaled_ms(5_000.0, 60_000),
         validators: ValidatorSet::new(validators.collect()).map_err(DemoError::founding)?,
-        operator: SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public(),
+        operators: Operators::new(
+            vec![SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public()],
+            1,
+        )
+        .map_err(DemoError::founding)?,
+        invitations: BTreeMap::new(),
         members: members.collect(),
     };
     genesis.check().map_err(DemoError::founding)?;
@@ -141,6 +147,8 @@ fn member(seed: u64, index: usize, plan: &HouseholdPlan) -> (PartyId, Member) {
         zone: ZoneId(u16::try_from(plan.feeder).unwrap_or(0).saturating_add(1)),
         import_max: carried,
         export_max: if plan.solar.is_some() { carried } else { Energy::ZERO },
+        joined_at: None,
+        revoked_at: None,
     };
     (party_of(seed, index), member)
 }

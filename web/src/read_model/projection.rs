@@ -159,7 +159,7 @@ fn seller_price(result: &ClearingResult) -> Result<Option<Price>, Overflow> {
 fn reading(transaction: &Transaction) -> Option<IntervalReading> {
     match transaction {
         Transaction::Reading(envelope) => Some(envelope.unverified().clone()),
-        Transaction::Order(_) | Transaction::Curve(_) => None,
+        _ => None,
     }
 }
 

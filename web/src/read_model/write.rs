@@ -194,7 +194,8 @@ async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result
             | Reason::NoTrade
             | Reason::OwnOrderOpposite
             | Reason::Rationed
-            | Reason::SharedByKey => (None, None),
+            | Reason::SharedByKey
+            | Reason::NoLongerMember => (None, None),
         };
         sqlx::query(
             "INSERT INTO answers (height, result_index, order_id, party, side, period_start_ms, \

@@ -174,7 +174,10 @@ impl<'a> Ledger<'a> {
                     self.readings.insert((reading.period, reading.party), figures);
                 }
                 // It names no period; the books made from it are recomputed with all others.
-                Transaction::Curve(_) => {}
+                Transaction::Curve(_)
+                | Transaction::Join(_)
+                | Transaction::PartyAct(_)
+                | Transaction::OperatorAct(_) => {}
             }
         }
         late.into_iter().for_each(|words| self.breaks("nothing_after_gate", words));
@@ -204,14 +207,15 @@ impl<'a> Ledger<'a> {
         }
         for posting in &results.postings {
             let amount = i128::from(posting.amount.micros());
-            *self.nets.entry(posting.debit).or_default() -= amount;
-            *self.nets.entry(posting.credit).or_default() += amount;
+            let posted = if posting.is_posted() { amount } else { 0 };
+            *self.nets.entry(posting.debit).or_default() -= posted;
+            *self.nets.entry(posting.credit).or_default() += posted;
             self.postings_count += 1;
             if amount <= 0 || posting.number != self.postings_count {
                 self.breaks("debits_equal_credits", format!("posting {}", posting.number));
             }
             if posting.cause == Cause::Trade {
-                self.paid_for_trades += amount;
+                self.paid_for_trades += posted;
             }
         }
         audit.settled_count = u64::try_from(
@@ -274,7 +278,8 @@ impl<'a> Ledger<'a> {
     /// The balances that the state keeps are what the postings alone come to.
     fn accounts_follow_from_postings(&mut self, tip: &State) {
         let kept = tip.accounts().iter().map(|(account, balance)| {
-            let (debits, credits) = (balance.debits.micros(), balance.credits.micros());
+            let (debits, credits) =
+                (balance.debits_posted.micros(), balance.credits_posted.micros());
             (*account, i128::from(credits) - i128::from(debits))
         });
         let kept: BTreeMap<_, _> = kept.collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use ledger::acts::Signer;
 use ledger::block::{Block, CommittedBlock};
 use ledger::results::ResultLeaf;
 use ledger::transaction::{Subject, Transaction};
@@ -81,6 +82,10 @@ enum TransactionKind {
     Reading,
     /// What it would pay or take for whatever its meter will count.
     Curve,
+    /// The key that somebody invited wants to be known by.
+    Join,
+    /// What a member or an operator decides.
+    Act,
 }
 
 /// Something the block decided.
@@ -196,10 +201,15 @@ fn transactions(site: &Site, block: &Block) -> Vec<BlockTransaction> {
             Subject::Order(..) => TransactionKind::Order,
             Subject::Reading(..) => TransactionKind::Reading,
             Subject::Curve(..) => TransactionKind::Curve,
+            Subject::Join(_) => TransactionKind::Join,
+            Subject::Act(..) => TransactionKind::Act,
         };
         BlockTransaction {
             kind,
-            party: site.shows_households().then(|| subject.party().to_string()),
+            party: match subject.signer() {
+                Signer::Party(party) => site.shows_households().then(|| party.to_string()),
+                Signer::Operator(_) | Signer::Invitation(_) => None,
+            },
             period_start_ms: subject.period().map(|period| period.start().as_millis()),
             hash: transaction.hash().to_string(),
         }

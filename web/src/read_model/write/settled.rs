@@ -140,5 +140,6 @@ fn cause_word(cause: Cause) -> &'static str {
         Cause::FedIn => "fed_in",
         Cause::Levies => "levies",
         Cause::Tax => "tax",
+        Cause::Payout => "payout",
     }
 }
