@@ -94,10 +94,7 @@ pub fn sequence_of(transaction: &Transaction) -> Option<(MessageKey, PartyId, u6
             let key = MessageKey { kind: MessageKind::Reading, period: reading.period };
             Some((key, reading.party, reading.sequence))
         }
-        Transaction::Curve(_)
-        | Transaction::Join(_)
-        | Transaction::PartyAct(_)
-        | Transaction::OperatorAct(_) => None,
+        _ => None,
     }
 }
 

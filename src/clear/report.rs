@@ -364,6 +364,7 @@ fn limit(reason: Reason) -> Option<Price> {
         | Reason::NoTrade
         | Reason::OwnOrderOpposite
         | Reason::Rationed
-        | Reason::SharedByKey => None,
+        | Reason::SharedByKey
+        | Reason::NoLongerMember => None,
     }
 }

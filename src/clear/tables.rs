@@ -167,6 +167,7 @@ impl Report<'_> {
                 format!("{rest}{} sets the price and does not trade", plain(limit))
             }
             Reason::SharedByKey => "shared by key".to_owned(),
+            Reason::NoLongerMember => "left out: no longer a member".to_owned(),
         }
     }
 }

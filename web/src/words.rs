@@ -179,6 +179,7 @@ fn cause(cause: Cause) -> (&'static str, &'static str) {
         Cause::FedIn => ("energy to the supplier", "小売への売電"),
         Cause::Levies => ("levies", "賦課金"),
         Cause::Tax => ("tax", "税"),
+        Cause::Payout => ("a payout", "精算の支払い"),
     }
 }
 
@@ -191,6 +192,7 @@ fn account(account: &Account) -> Sentences {
         Account::Supplier => ("the supplier", "小売電気事業者"),
         Account::GridOperator => ("the grid operator", "配電事業者"),
         Account::Community => ("the community", "コミュニティ"),
+        Account::Bank => ("the bank", "銀行"),
     };
     Sentences { en: en.to_owned(), ja: ja.to_owned() }
 }

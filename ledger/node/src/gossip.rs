@@ -1,13 +1,12 @@
-//! The mesh side of a node: takes orders and readings in, sends committed blocks out, and serves
+//! The mesh side of a node: takes orders, readings and acts in, sends committed blocks out, and serves
 //! blocks to whoever follows.
 
-use ledger::acts::NotApplied;
+use ledger::acts::Signer;
 use ledger::block::Header;
 use ledger::certificate::CommitCertificate;
 use ledger::follower::check_commit;
 use ledger::state::State;
 use ledger::transaction::Transaction;
-use market::admission::Rejection;
 use market::time::Clock;
 use mesh::{BlockRequest, BlockResponse, Mesh, MeshEvent, MeshEvents, Topic, Verdict};
 use std::sync::Arc;
@@ -131,13 +130,12 @@ impl Gossip {
                 self.metrics.accepted(topic);
                 Verdict::Accept
             }
-            Err(
-                NotPooled::Known
-                | NotPooled::Rejected(NotApplied::Message(Rejection::SequenceReplayed { .. })),
-            ) => {
-                let signer = subject.signer();
-                tracing::info!(%signer, sequence, peer = from, "repeated message refused");
-                self.metrics.refused("sequence_replayed");
+            Err(NotPooled::Known) => {
+                self.repeated(&subject.signer(), sequence, from);
+                Verdict::Ignore
+            }
+            Err(NotPooled::Rejected(refused)) if refused.is_repetition() => {
+                self.repeated(&subject.signer(), sequence, from);
                 Verdict::Ignore
             }
             Err(NotPooled::Rejected(rejection)) => {
@@ -152,6 +150,11 @@ impl Gossip {
                 Verdict::Ignore
             }
         }
+    }
+
+    fn repeated(&self, signer: &Signer, sequence: u64, from: &str) {
+        tracing::info!(%signer, sequence, peer = from, "repeated message refused");
+        self.metrics.refused("sequence_replayed");
     }
 
     fn judge_announcement(&self, payload: &[u8], announced: &watch::Sender<u64>) -> Verdict {

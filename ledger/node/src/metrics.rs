@@ -90,8 +90,8 @@ impl NodeMetrics {
         let kind = match topic {
             Topic::Orders => "order",
             Topic::Readings => "reading",
-            Topic::Blocks => "announcement",
             Topic::Acts => "act",
+            Topic::Blocks => "announcement",
         };
         self.accepted.get_or_create(&Kind { kind }).inc();
     }

@@ -95,7 +95,9 @@ impl Scene<'_> {
             return Err(NotApplied::StillOpen(open));
         }
         let state = &mut *self.state;
-        state.charter = state.charter.amended(|articles| drop(articles.members.remove(&party)));
+        state.charter = state.charter.amended(|articles| {
+            articles.members.remove(&party);
+        });
         let signer = Signer::Party(party);
         if !state.sequences.contains_key(&signer) {
             state.sequences.insert(signer, 0);

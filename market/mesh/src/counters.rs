@@ -32,12 +32,12 @@ struct PerTopic([AtomicU64; 4]);
 
 impl PerTopic {
     fn of(&self, topic: Topic) -> &AtomicU64 {
-        let [orders, readings, blocks, acts] = &self.0;
+        let [orders, readings, acts, blocks] = &self.0;
         match topic {
             Topic::Orders => orders,
             Topic::Readings => readings,
-            Topic::Blocks => blocks,
             Topic::Acts => acts,
+            Topic::Blocks => blocks,
         }
     }
 }

@@ -158,7 +158,7 @@ mod tests {
         let score = score(&topics);
         score.validate().expect("valid score parameters");
         thresholds().validate().expect("valid thresholds");
-        assert_eq!(score.topics.len(), 4);
+        assert_eq!(score.topics.len(), 5);
         for topic in score.topics.values() {
             assert_eq!(topic.mesh_message_deliveries_weight, 0.0);
             assert!(topic.invalid_message_deliveries_weight + GOOD_SCORE_MAX < 0.0);

@@ -3,7 +3,7 @@
 //! One libp2p swarm per process (validator, follower, household agent, dashboard) carries opaque
 //! bytes in two ways:
 //!
-//! - **Gossip** on three [`Topic`]s. [`Mesh::publish`] floods a payload of at most
+//! - **Gossip** on four [`Topic`]s. [`Mesh::publish`] floods a payload of at most
 //!   [`PAYLOAD_BYTES_MAX`] to all neighbours; each receiver gets it as [`MeshEvent::Message`] and
 //!   says with [`Mesh::judge`] whether it travels on. Nothing is forwarded before its verdict.
 //! - **Block fetching** by request and answer: [`Mesh::fetch`] asks one neighbour, which sees

@@ -1,4 +1,4 @@
-//! The four topics of the market, and their names on the wire.
+//! The topics of the market, and their names on the wire.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ pub enum Topic {
     Orders,
     /// Signed meter readings.
     Readings,
+    /// Signed acts of members and operators: joins, keys, disputes, approvals and the like.
+    Acts,
     /// Announcements of committed blocks.
     Blocks,
-    /// What members and operators decide, apart from orders and readings.
-    Acts,
 }
 
 impl Topic {
     /// All topics, in the order of [`crate::MeshCounts::topics`].
-    pub const ALL: [Topic; 4] = [Topic::Orders, Topic::Readings, Topic::Blocks, Topic::Acts];
+    pub const ALL: [Topic; 4] = [Topic::Orders, Topic::Readings, Topic::Acts, Topic::Blocks];
 
-    /// The topic's name in logs and metrics: `orders`, `readings`, `blocks`, `acts`.
+    /// The topic's name in logs and metrics: `orders`, `readings`, `acts`, `blocks`.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Orders => "orders",
             Topic::Readings => "readings",
-            Topic::Blocks => "blocks",
             Topic::Acts => "acts",
+            Topic::Blocks => "blocks",
         }
     }
 }
@@ -68,12 +68,12 @@ impl Topics {
     }
 
     pub(crate) fn hash(&self, topic: Topic) -> TopicHash {
-        let [orders, readings, blocks, acts] = &self.market;
+        let [orders, readings, acts, blocks] = &self.market;
         match topic {
             Topic::Orders => orders.hash(),
             Topic::Readings => readings.hash(),
-            Topic::Blocks => blocks.hash(),
             Topic::Acts => acts.hash(),
+            Topic::Blocks => blocks.hash(),
         }
     }
 

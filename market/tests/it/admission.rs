@@ -246,6 +246,28 @@ fn a_reading_counts_from_the_end_of_delivery_until_just_before_it_is_final() {
 }
 
 #[test]
+fn who_has_left_orders_nothing_and_is_metered_for_the_periods_it_was_a_member_in() {
+    let mut community = Community::of(1);
+    let order = community.sign(0, community.order(0, Side::Buy, &[(100_000, 1)], 1));
+    let metered = community.sign(0, community.reading(0));
+    let mut judge = |joined_at, revoked_at| {
+        let member = community.members.get_mut(&party(0)).unwrap();
+        (member.joined_at, member.revoked_at) = (joined_at, revoked_at);
+        let ordered = admit_order(order.clone(), &community.context(community.early()), None);
+        let end = community.context(period().end());
+        (ordered.map(drop), admit_reading(metered.clone(), &end, None).map(drop))
+    };
+    let start = period().start();
+    let later = start.plus_millis(1);
+    let revoked = |at| Err(Rejection::Revoked(at));
+    assert_eq!(judge(None, None), (Ok(()), Ok(())));
+    assert_eq!(judge(Some(start), None), (Ok(()), Ok(())), "it joined as the period began");
+    assert_eq!(judge(Some(later), None), (Ok(()), Err(Rejection::BeforeJoining(later))));
+    assert_eq!(judge(None, Some(start)), (revoked(start), revoked(start)));
+    assert_eq!(judge(None, Some(later)), (revoked(later), Ok(())), "it left while the period ran");
+}
+
+#[test]
 fn an_implausible_reading_is_refused() {
     let max = Energy::from_wh(REGISTERED_WH);
     for wh in [-1, REGISTERED_WH + 1, i64::MIN, i64::MAX] {
@@ -317,6 +339,8 @@ fn every_rejection_has_a_code_of_its_own() {
     let all = [
         Rejection::OtherCommunity(chain),
         Rejection::UnknownParty(party(0)),
+        Rejection::Revoked(time),
+        Rejection::BeforeJoining(time),
         Rejection::ForeignMeteringPoint(MeteringPointId::from_bytes([0; 16])),
         Rejection::WrongPeriodLength(30),
         Rejection::Malformed(MalformedOrder::SequenceZero),
@@ -342,6 +366,8 @@ fn every_rejection_has_a_code_of_its_own() {
         here,
         [
             "unknown_party",
+            "revoked",
+            "before_joining",
             "foreign_metering_point",
             "after_gate_closure",
             "beyond_horizon",

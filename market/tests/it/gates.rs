@@ -209,8 +209,33 @@ fn orders_of_former_members_stay_out_of_the_sealed_book() {
     let (mut book, at) = (PeriodBook::default(), community.early());
     let order = community.order(0, Side::Buy, &[(100_000, 10)], 1);
     community.place(&mut book, &community.sign(0, order), at).unwrap();
+    community.members.get_mut(&party(0)).unwrap().revoked_at = Some(at);
+    assert!(book.seal(period(), &community.members, salt(0)).is_empty());
     community.members.remove(&party(0));
     assert!(book.seal(period(), &community.members, salt(0)).is_empty());
+}
+
+#[test]
+fn orders_that_fall_are_answered_once_and_what_was_filled_stands() {
+    let community = Community::of(2);
+    let (mut book, at) = (PeriodBook::default(), community.early());
+    let said = [
+        community.sign(0, community.order(0, Side::Buy, &[(200_000, 10), (100_000, 5)], 1)),
+        community.sign(1, community.order(1, Side::Sell, &[(100_000, 4)], 1)),
+        community.sign(0, community.order(0, Side::Sell, &[], 1)),
+    ];
+    for order in &said {
+        community.place(&mut book, order, at).unwrap();
+    }
+    close(&community, &mut book);
+    assert!(book.has_order_of(party(0)));
+    let fallen = book.let_fall(period(), party(0)).unwrap();
+    let told: Vec<_> = fallen.iter().map(|a| (a.gate.0, a.ordered.wh(), a.filled.wh())).collect();
+    assert_eq!(told, [(1, 11, 0)], "the withdrawal is no order");
+    assert_eq!(fallen[0].reason, Reason::NoLongerMember);
+    assert!(!book.has_order_of(party(0)));
+    assert_eq!(book.let_fall(period(), party(0)), Ok(vec![]));
+    assert_eq!(book.filled((Side::Buy, party(0))).wh(), 4);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A validator in a nutshell: the real rules and the real mesh, with one vote and no consensus.
 
+use ledger::acts::NotApplied;
 use ledger::block::CommittedBlock;
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::Draft;
@@ -8,7 +9,6 @@ use ledger::results::ServedBlock;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use ledger::validators::Address;
-use market::admission::Rejection;
 use market::time::Clock;
 use mesh::{
     BlockResponse, Mesh, MeshConfig, MeshEvent, MeshEvents, Multiaddr, Topic, TransportKey, Verdict,
@@ -23,7 +23,7 @@ use crate::world::validator_key;
 pub(crate) struct Node {
     pub(crate) address: Multiaddr,
     pub(crate) history: Arc<Mutex<Vec<ServedBlock>>>,
-    pub(crate) rejections: Arc<Mutex<Vec<Rejection>>>,
+    pub(crate) rejections: Arc<Mutex<Vec<NotApplied>>>,
     stop: CancellationToken,
 }
 
@@ -41,7 +41,7 @@ struct Maker {
     waiting: Vec<Transaction>,
     state: State,
     history: Arc<Mutex<Vec<ServedBlock>>>,
-    rejections: Arc<Mutex<Vec<Rejection>>>,
+    rejections: Arc<Mutex<Vec<NotApplied>>>,
 }
 
 impl Node {

@@ -33,6 +33,8 @@ fn signer() -> Signer {
         zone: ZoneId(0),
         import_max: Energy::from_wh(2_500),
         export_max: Energy::from_wh(2_500),
+        joined_at: None,
+        revoked_at: None,
     };
     Signer::new(key, CHAIN, PARTY, &member)
 }

@@ -1,5 +1,6 @@
 //! A small community: a clock, a genesis, and the files of its households.
 
+use ledger::acts::Operators;
 use ledger::genesis::{self, Genesis};
 use ledger::validators::{Validator, ValidatorSet};
 use market::clearing::MechanismKind;
@@ -70,6 +71,8 @@ pub(crate) fn genesis() -> Genesis {
             zone: ZoneId(0),
             import_max: Energy::from_wh(2_500),
             export_max: Energy::from_wh(2_500),
+            joined_at: None,
+            revoked_at: None,
         };
         (party(number), member)
     };
@@ -99,8 +102,9 @@ pub(crate) fn genesis() -> Genesis {
         heartbeat_ms: 300_000,
         block_drift_max_ms: 60_000,
         validators: ValidatorSet::new(vec![validator]).unwrap(),
-        operator: party_key(99).public(),
+        operators: Operators::new(vec![party_key(99).public()], 1).unwrap(),
         members: BTreeMap::from([member(1), member(2)]),
+        invitations: BTreeMap::new(),
     };
     genesis.check().unwrap();
     genesis

@@ -90,6 +90,7 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
         key: SigningKey::from_seed(&secret(seed, Secret::ValidatorKey, index)).public(),
         power: 1,
     });
+    let operator = SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public();
     let members = plans.iter().enumerate().map(|(index, plan)| member(seed, index, plan));
     let scaled_ms = |real_ms: f64, least_ms: u64| span_ms(real_ms * options.speed).max(least_ms);
     let genesis = Genesis {
@@ -102,13 +103,9 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
         heartbeat_ms: scaled_ms(5_000.0, 60_000),
         block_drift_max_ms: scaled_ms(5_000.0, 60_000),
         validators: ValidatorSet::new(validators.collect()).map_err(DemoError::founding)?,
-        operators: Operators::new(
-            vec![SigningKey::from_seed(&secret(seed, Secret::Operator, 0)).public()],
-            1,
-        )
-        .map_err(DemoError::founding)?,
-        invitations: BTreeMap::new(),
+        operators: Operators::new(vec![operator], 1).map_err(DemoError::founding)?,
         members: members.collect(),
+        invitations: BTreeMap::new(),
     };
     genesis.check().map_err(DemoError::founding)?;
     Ok(Founded { genesis, plans, seed })

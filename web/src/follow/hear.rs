@@ -80,11 +80,19 @@ fn judge_announcement(payload: &[u8], tip: &State, proven_height: u64) -> (Verdi
     }
 }
 
-/// The verdict on an order or a reading, as a block made now would judge it.
+/// The verdict on an order, a reading or an act, as a block made now would judge it.
 fn judge_transaction(topic: Topic, payload: &[u8], tip: &State, now: Timestamp) -> Verdict {
     let transaction = match (topic, Transaction::from_bytes(payload)) {
         (Topic::Orders, Ok(order @ Transaction::Order(_))) => order,
         (Topic::Readings, Ok(reading @ Transaction::Reading(_))) => reading,
+        (
+            Topic::Acts,
+            Ok(
+                act @ (Transaction::Join(_)
+                | Transaction::PartyAct(_)
+                | Transaction::OperatorAct(_)),
+            ),
+        ) => act,
         _ => return Verdict::Reject,
     };
     match tip.admit(&transaction, now) {

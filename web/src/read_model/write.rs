@@ -313,5 +313,6 @@ pub(crate) fn account_word(account: &Account) -> String {
         Account::Supplier => "supplier".to_owned(),
         Account::GridOperator => "grid_operator".to_owned(),
         Account::Community => "community".to_owned(),
+        Account::Bank => "bank".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! A small community whose chain is made in this process with the real rules and real signatures.
 
+use ledger::acts::Operators;
 use ledger::block::CommittedBlock;
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::{Draft, Executed};
@@ -117,6 +118,8 @@ fn genesis(name: &str, validators: &[SigningKey]) -> Genesis {
             zone: ZoneId(1 + u16::from(index % 2)),
             import_max: Energy::from_wh(5_000),
             export_max: Energy::from_wh(export_max),
+            joined_at: None,
+            revoked_at: None,
         };
         (party(index), member)
     };
@@ -131,8 +134,9 @@ fn genesis(name: &str, validators: &[SigningKey]) -> Genesis {
         heartbeat_ms: 5 * MINUTE_MS,
         block_drift_max_ms: MINUTE_MS,
         validators: ValidatorSet::new(validators.iter().map(validator).collect()).expect("a set"),
-        operator: SigningKey::from_seed(&[99; 32]).public(),
+        operators: Operators::new(vec![SigningKey::from_seed(&[99; 32]).public()], 1).unwrap(),
         members: HOMES.map(member).into(),
+        invitations: BTreeMap::new(),
     }
 }
 

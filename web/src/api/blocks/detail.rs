@@ -57,12 +57,12 @@ pub(crate) struct BlockDetail {
     total_power: u64,
 }
 
-/// Something a member said.
+/// Something that was said.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BlockTransaction {
     /// What it is.
     kind: TransactionKind,
-    /// Who said it; null where households are not shown.
+    /// Which household said it; null where households are not shown, and if it was none.
     #[schema(required)]
     party: Option<String>,
     /// The start of the delivery period that it is about, ms UTC; null if it is about all to come.
@@ -72,7 +72,7 @@ pub(crate) struct BlockTransaction {
     hash: String,
 }
 
-/// What a member can say.
+/// What can be said.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum TransactionKind {
@@ -82,10 +82,12 @@ enum TransactionKind {
     Reading,
     /// What it would pay or take for whatever its meter will count.
     Curve,
-    /// The key that somebody invited wants to be known by.
+    /// A key that wants to join.
     Join,
-    /// What a member or an operator decides.
-    Act,
+    /// What a member says besides: a new key, a dispute.
+    PartyAct,
+    /// What an operator answers for.
+    OperatorAct,
 }
 
 /// Something the block decided.
@@ -202,14 +204,16 @@ fn transactions(site: &Site, block: &Block) -> Vec<BlockTransaction> {
             Subject::Reading(..) => TransactionKind::Reading,
             Subject::Curve(..) => TransactionKind::Curve,
             Subject::Join(_) => TransactionKind::Join,
-            Subject::Act(..) => TransactionKind::Act,
+            Subject::Act(Signer::Operator(_), _) => TransactionKind::OperatorAct,
+            Subject::Act(..) => TransactionKind::PartyAct,
+        };
+        let party = match subject.signer() {
+            Signer::Party(party) => site.shows_households().then(|| party.to_string()),
+            Signer::Operator(_) | Signer::Invitation(_) => None,
         };
         BlockTransaction {
             kind,
-            party: match subject.signer() {
-                Signer::Party(party) => site.shows_households().then(|| party.to_string()),
-                Signer::Operator(_) | Signer::Invitation(_) => None,
-            },
+            party,
             period_start_ms: subject.period().map(|period| period.start().as_millis()),
             hash: transaction.hash().to_string(),
         }

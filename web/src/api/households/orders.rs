@@ -28,7 +28,8 @@ pub(crate) struct AnsweredOrder {
     #[schema(required)]
     price: Option<String>,
     /// Why not more: `filled`, `shared_at_margin`, `limit_not_reached`, `no_trade`, `edge_full`,
-    /// `own_order_opposite`, `rationed`, `nobody_left`, `price_setting` or `shared_by_key`.
+    /// `own_order_opposite`, `rationed`, `nobody_left`, `price_setting`, `shared_by_key`
+    /// or `no_longer_member`.
     reason: &'static str,
     /// The same in one sentence.
     answer: Sentences,

@@ -201,6 +201,7 @@ fn reason(row: &SqliteRow) -> Result<Reason, QueryError> {
         ("nobody_left", Some(limit)) => Ok(Reason::NobodyLeft { limit }),
         ("price_setting", Some(limit)) => Ok(Reason::PriceSetting { limit }),
         ("shared_by_key", _) => Ok(Reason::SharedByKey),
+        ("no_longer_member", _) => Ok(Reason::NoLongerMember),
         _ => Err(damaged("reason", word)),
     }
 }

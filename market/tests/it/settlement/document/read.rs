@@ -181,6 +181,7 @@ impl Example {
             Holder::Supplier => "supplier".into(),
             Holder::GridOperator => "grid operator".into(),
             Holder::Community => "community".into(),
+            Holder::Bank => "bank".into(),
         }
     }
 }
