@@ -7,9 +7,12 @@ use simulators::demo::{DemoOptions, HOUSEHOLDS};
 use simulators::simulated_meter::SimulatedMeterConfig;
 
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
+use crate::community::Community;
 use crate::failure::Failure;
+use crate::household::{Join, RotateKey};
 use crate::log::LogFilter;
 use crate::node_tools::Node;
+use crate::operator::{EXIT_CODES, Operate};
 
 /// A peer-to-peer energy market for a neighbourhood
 ///
@@ -46,7 +49,7 @@ pub(crate) enum Command {
     Node(Node),
     /// A household's agent: reads the meter, trades, signs
     #[command(after_help = SERVICE_EXIT_CODES)]
-    Agent(Role),
+    Agent(Agent),
     /// The dashboard, on its own verifying follower
     #[command(after_help = SERVICE_EXIT_CODES)]
     Dashboard(Dashboard),
@@ -56,6 +59,12 @@ pub(crate) enum Command {
     /// Check offline what somebody claims, trusting only the genesis
     #[command(subcommand)]
     Verify(Verify),
+    /// Found a community, or make the folder of one more validator
+    #[command(subcommand)]
+    Community(Community),
+    /// What an operator answers for: invitations, members, tariffs, grid, validators, settlements
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Operator(Operate),
     /// One auction over CSV files: prices, fills, trades and answers, without a network
     #[command(after_help = FILES_AND_EXIT_CODES)]
     Clear(Clear),
@@ -96,6 +105,18 @@ pub(crate) struct Demo {
     pub(crate) log: Log,
 }
 
+/// Where the passphrase of encrypted key files comes from.
+///
+/// Without either it is asked for at the terminal; a service of systemd finds it in the credential
+/// `hidamari.passphrase`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PassphraseFrom {
+    /// A file whose first line is the passphrase of the key files, readable by its owner alone;
+    /// without it, the credential `hidamari.passphrase` of a systemd service, or the terminal
+    #[arg(long = "passphrase-file", env = "HIDAMARI_PASSPHRASE_FILE", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 /// What the long-running roles share.
 #[derive(Debug, Args)]
 pub(crate) struct Role {
@@ -108,9 +129,34 @@ pub(crate) struct Role {
     /// End when standard input closes, that is when the starting process is gone
     #[arg(long, env = "HIDAMARI_EXIT_WITH_PARENT")]
     pub(crate) exit_with_parent: bool,
+    /// How encrypted keys are opened
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseFrom,
     /// What to log
     #[command(flatten)]
     pub(crate) log: Log,
+}
+
+/// `hidamari agent`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Agent {
+    /// What every role has
+    #[command(flatten)]
+    pub(crate) role: Option<Role>,
+    /// Something else than running
+    #[command(subcommand)]
+    pub(crate) tool: Option<AgentTool>,
+}
+
+/// What a household does beside trading.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentTool {
+    /// Join a community by an invitation: makes the keys, asks, and tells the fingerprint to read
+    /// to the operator
+    Join(Join),
+    /// Let a new key sign for the household from now on; the agent must be stopped
+    RotateKey(RotateKey),
 }
 
 /// `hidamari dashboard`

@@ -34,6 +34,11 @@ impl Failure {
         Self { sentence: with_causes(&error), code: TO_MEND }
     }
 
+    /// A command did not get through, and may when it is given again.
+    pub(crate) fn again(error: impl Error) -> Self {
+        Self { sentence: with_causes(&error), code: ENDED_BY_ITSELF }
+    }
+
     /// An address that cannot be listened on.
     pub(crate) fn address(address: &str, error: &std::io::Error) -> Self {
         let sentence = match error.kind() {

@@ -5,11 +5,18 @@
 mod clear;
 mod cli;
 mod clock;
+mod community;
 mod failure;
+mod household;
+mod invitation;
+mod keys;
 mod log;
 mod node_tools;
+mod operator;
 mod process;
+mod terminal;
 mod verify;
+mod visit;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +26,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{Cli, Command, Demo, Role, Simulate};
+use cli::{AgentTool, Cli, Command, Demo, Role, Simulate};
 use failure::Failure;
 use node_tools::Node;
 
@@ -29,7 +36,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => process::block_on(process::Size::Medium, play(demo)),
         Command::Node(Node { tool: Some(tool), .. }) => node_tools::run(tool),
         Command::Node(options) => process::block_on(process::Size::Medium, node(options)),
-        Command::Agent(role) => process::block_on(process::Size::Small, agent(role)),
+        Command::Agent(command) => process::block_on(process::Size::Small, agent(command)),
         Command::Dashboard(dashboard) => {
             process::block_on(process::Size::Medium, dashboard_page(dashboard))
         }
@@ -37,6 +44,11 @@ fn main() -> ExitCode {
             process::block_on(process::Size::Small, simulate_meter(meter))
         }
         Command::Verify(proofs) => verify::run(&proofs),
+        Command::Community(command) => {
+            let now = clock::choose(None).map(|clock| clock.now());
+            now.and_then(|now| community::run(&command, now).map_err(Failure::start))
+        }
+        Command::Operator(command) => process::block_on(process::Size::Medium, operate(command)),
         Command::Clear(options) => clear::run(&options).map_err(Failure::start),
     };
     match result {
@@ -62,19 +74,34 @@ async fn node(options: Node) -> Result<ExitCode, Failure> {
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let file = config_file(&role)?;
-    let config = ledger_node::config::NodeConfig::load(file).map_err(Failure::start)?;
+    let config = ledger_node::config::NodeConfig::load(file, &role.passphrase.opener())
+        .map_err(Failure::start)?;
     clock::check_against_genesis(clock.now(), config.genesis.starts_at)?;
     let listener = bind(&format!("http_listen in {}", file.display()), &config.http_listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
     node_tools::serve(config, from_snapshot.as_deref(), listener, clock, shutdown).await
 }
 
-async fn agent(role: Role) -> Result<ExitCode, Failure> {
+async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
+    let role = match (command.tool, command.role) {
+        (Some(AgentTool::Join(join)), _) => {
+            log::start(&join.log, "error");
+            let clock = clock::choose(join.clock.as_deref())?;
+            return household::join(join, clock).await;
+        }
+        (Some(AgentTool::RotateKey(rotate)), _) => {
+            log::start(&rotate.log, "error");
+            let clock = clock::choose(rotate.clock.as_deref())?;
+            return household::rotate(rotate, clock).await;
+        }
+        (None, Some(role)) => role,
+        (None, None) => return Err(Failure::option("--config", &"name the agent's file")),
+    };
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let config = meter_agent::AgentConfig::load(config_file(&role)?).map_err(Failure::start)?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    meter_agent::run(config, clock, shutdown).await?;
+    meter_agent::run(config, role.passphrase.opener(), clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,7 +113,7 @@ async fn dashboard_page(dashboard: cli::Dashboard) -> Result<ExitCode, Failure> 
     config.allowed_hosts.extend(dashboard.allowed_hosts);
     let listener = bind("--listen", &dashboard.listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    web::run(config, listener, clock, shutdown).await?;
+    web::run(config, role.passphrase.opener(), listener, clock, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,6 +126,13 @@ async fn simulate_meter(meter: cli::SimulatedMeter) -> Result<ExitCode, Failure>
     let run = simulators::simulated_meter::run_meter(config, listener, clock, shutdown);
     run.await.map_err(Failure::start)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn operate(command: operator::Operate) -> Result<ExitCode, Failure> {
+    let common = command.common();
+    log::start(&common.log, "error");
+    let clock = clock::choose(common.clock.as_deref())?;
+    operator::run(command, clock).await
 }
 
 /// The role's configuration file, if it can be read at all.

@@ -41,6 +41,7 @@ pub mod certificate;
 pub mod clearing;
 pub mod decimal;
 pub mod energy;
+pub mod fingerprint;
 pub mod gate;
 mod grid;
 pub mod hash;

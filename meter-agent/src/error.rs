@@ -24,6 +24,16 @@ pub enum AgentError {
         /// Why; names line or key.
         problem: String,
     },
+    /// The membership file cannot be read or does not hold.
+    #[error(
+        "{} cannot be used: {problem}; `hidamari agent join` writes it anew", path.display()
+    )]
+    Membership {
+        /// The file.
+        path: PathBuf,
+        /// Why; names line or key.
+        problem: String,
+    },
     /// A key file that cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),

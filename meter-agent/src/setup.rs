@@ -2,18 +2,19 @@
 
 use ledger::genesis::{self, Genesis};
 use market::keys::SigningKey;
-use market::member::Member;
+use market::member::{Member, PartyId};
 use market::time::{Clock, Timestamp};
-use mesh::{MeshConfig, TransportKey, key_file};
+use mesh::key_file::Keychain;
+use mesh::{MeshConfig, TransportKey};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 use crate::config::AgentConfig;
 use crate::error::AgentError;
 use crate::interval::{GAP_MAX_MS, IntervalRules};
+use crate::membership::Membership;
 use crate::outbox::{Outbox, OutboxError, Restored};
 use crate::pace::market_ms_in;
 use crate::signer::Signer;
@@ -32,32 +33,35 @@ pub(crate) struct Prepared {
 /// to this process as long as the file is held.
 pub(crate) async fn prepare(
     config: &AgentConfig,
+    keys: &Keychain,
     now: Timestamp,
 ) -> Result<(Prepared, File), AgentError> {
     let genesis = read_genesis(&config.genesis)?;
     let party = config.party;
-    let member = genesis.members.get(&party).cloned();
+    let member = match read_membership(&config.membership, party)? {
+        Some(member) => Some(member),
+        None => genesis.members.get(&party).cloned(),
+    };
     let member =
         member.ok_or_else(|| AgentError::NotAMember { party, community: genesis.name.clone() })?;
     if let Some(configured) = config.metering_point.filter(|p| *p != member.metering_point) {
         let registered = member.metering_point;
         return Err(AgentError::ForeignMeteringPoint { configured, registered });
     }
-    let seed = Zeroizing::new(key_file::read(&config.party_key)?);
-    let key = SigningKey::from_seed(&seed);
+    let key = SigningKey::from_seed(&*keys.read(&config.party_key)?);
     if key.public() != member.key {
         return Err(AgentError::ForeignKey { path: config.party_key.clone(), party });
     }
     let chain = genesis.chain_id();
     let mesh = MeshConfig {
-        transport_key: TransportKey::from_seed(key_file::read(&config.mesh.transport_key)?),
+        transport_key: TransportKey::from_seed(keys.read(&config.mesh.transport_key)?),
         chain_id: *chain.as_bytes(),
         listen: config.mesh.listen.clone(),
         bootstrap: config.mesh.bootstrap.clone(),
         mdns: config.mesh.mdns,
         serve_blocks: false,
     };
-    let lock = lock_data_dir(&config.data_dir)?;
+    let lock = hold_data_dir(&config.data_dir)?;
     let period_length = genesis.rules.period_length;
     let opened = Outbox::open(&config.data_dir, chain, party, period_length, now).await;
     let (outbox, restored) = opened.map_err(|error| match error {
@@ -103,8 +107,27 @@ fn read_genesis(path: &Path) -> Result<Genesis, AgentError> {
     genesis::read(&text).map_err(|error| unusable(error.to_string()))
 }
 
-/// Makes the directory and takes it for this process alone.
-fn lock_data_dir(path: &Path) -> Result<File, AgentError> {
+/// What the ledger says about a household that has joined after genesis, or has changed its key.
+fn read_membership(path: &Path, party: PartyId) -> Result<Option<Member>, AgentError> {
+    let unusable = |problem: String| AgentError::Membership { path: path.to_owned(), problem };
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| unusable(error.to_string()))?,
+    };
+    let membership = Membership::from_text(&text).map_err(unusable)?;
+    if membership.party == party {
+        Ok(Some(membership.member))
+    } else {
+        Err(unusable(format!("it is about party {}, not about {party}", membership.party)))
+    }
+}
+
+/// Makes the directory and takes it for this process alone, as long as the file is held.
+///
+/// # Errors
+/// [`AgentError::DataDirInUse`] if an agent runs there, [`AgentError::DataDir`] if it cannot be
+/// made.
+pub fn hold_data_dir(path: &Path) -> Result<File, AgentError> {
     let failed = |source: io::Error| AgentError::DataDir { path: path.to_owned(), source };
     std::fs::create_dir_all(path).map_err(failed)?;
     let lock = File::create(path.join("agent.lock")).map_err(failed)?;

@@ -21,7 +21,7 @@ use market::book::SealedBook;
 use market::clearing::{ClearingError, ClearingResult, Terms, clear};
 
 use error::{ClearError, Problems};
-pub(crate) use options::{Clear, FILES_AND_EXIT_CODES};
+pub(crate) use options::{Clear, FILES_AND_EXIT_CODES, Mechanism};
 use orders::{Grid, Orders};
 use progress::Progress;
 use report::Report;

@@ -8,7 +8,7 @@
 //! allowed_hosts = ["energy.example.org"]   # names of this dashboard beside this machine's own
 //!
 //! [mesh]
-//! transport_key = "transport.key"   # 64 hexadecimal digits, mode 0600
+//! transport_key = "transport.key"   # a key file, mode 0600
 //! listen = ["/ip4/0.0.0.0/tcp/4101"]
 //! bootstrap = ["/ip4/192.0.2.7/tcp/4001"]
 //! mdns = false
@@ -18,7 +18,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mesh::{Multiaddr, TransportKey, key_file};
+use mesh::key_file::Keychain;
+use mesh::{Multiaddr, TransportKey};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -58,7 +59,7 @@ pub enum HouseholdPages {
 /// How the dashboard joins the mesh.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeshSection {
-    /// A file with the 64 hexadecimal digits of an Ed25519 seed, readable by its owner alone.
+    /// The key file, readable by its owner alone.
     pub transport_key: PathBuf,
     /// Where to listen; may be empty.
     pub listen: Vec<Multiaddr>,
@@ -234,8 +235,8 @@ impl MeshSection {
     ///
     /// # Errors
     /// [`WebError::TransportKey`] if the file is missing, readable by others, or no key.
-    pub(crate) fn read_key(&self) -> Result<TransportKey, WebError> {
-        Ok(TransportKey::from_seed(key_file::read(&self.transport_key)?))
+    pub(crate) fn read_key(&self, keys: &Keychain) -> Result<TransportKey, WebError> {
+        Ok(TransportKey::from_seed(keys.read(&self.transport_key)?))
     }
 }
 

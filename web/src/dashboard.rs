@@ -6,6 +6,7 @@ use std::time::Duration;
 use ledger::block::CommittedBlock;
 use ledger::genesis::Genesis;
 use market::time::Clock;
+use mesh::key_file::Keychain;
 use mesh::{Mesh, MeshConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,18 +37,19 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 /// Runs the dashboard until shutdown: follows the community over the mesh and serves the API and
 /// the page on `listener`.
 ///
-/// Market time comes from `clock`; network time-outs and the ages of blocks are real time.
+/// `keys` opens the transport key. Market time comes from `clock`; network time-outs and the ages of blocks are real time.
 ///
 /// # Errors
 /// [`WebError`] if something it needs cannot be used. Nothing that comes from peers or browsers is
 /// an error: it is refused, counted and logged.
 pub async fn run(
     config: DashboardConfig,
+    keys: Keychain,
     listener: TcpListener,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), WebError> {
-    let transport_key = config.mesh.read_key()?;
+    let transport_key = config.mesh.read_key(&keys)?;
     let dashboard = Dashboard::open(&config, clock).await?;
     let site = Arc::clone(dashboard.chain.site());
     // Whichever part ends first ends the others.

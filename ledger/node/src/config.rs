@@ -2,7 +2,7 @@
 
 use ledger::genesis::{self, Genesis, GenesisFileError};
 use market::keys::SigningKey;
-use mesh::key_file::{self, KeyFileError};
+use mesh::key_file::{KeyFileError, Keychain};
 use mesh::{MeshConfig, Multiaddr, TransportKey};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -164,20 +164,20 @@ impl From<&str> for SnapshotSource {
 }
 
 impl NodeConfig {
-    /// Reads the file and everything it names.
+    /// Reads the file and everything it names; `keys` opens the key files.
     ///
     /// # Errors
     /// [`ConfigError`] names the file, the line or the key, and what was expected.
-    pub fn load(path: &Path) -> Result<LoadedNode, ConfigError> {
+    pub fn load(path: &Path, keys: &Keychain) -> Result<LoadedNode, ConfigError> {
         let text = read(path)?;
         let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
             path: path.to_owned(),
             problem: genesis::toml_problem(&text, &error),
         })?;
-        config.resolve(path)
+        config.resolve(path, keys)
     }
 
-    fn resolve(self, path: &Path) -> Result<LoadedNode, ConfigError> {
+    fn resolve(self, path: &Path, keys: &Keychain) -> Result<LoadedNode, ConfigError> {
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let beside = |file: &Path| folder.join(file);
         let genesis_path = beside(&self.genesis);
@@ -185,23 +185,14 @@ impl NodeConfig {
             .map_err(|source| ConfigError::Genesis { path: genesis_path, source })?;
         let data_dir = beside(&self.data_dir);
         let key_path = beside(&self.validator_key);
-        let signing_key = SigningKey::from_seed(&key_file::read(&key_path)?);
-        let key = signing_key.public();
-        if !genesis.validators.iter().any(|validator| validator.key == key) {
-            return Err(ConfigError::Value {
-                path: path.to_owned(),
-                key: "validator_key",
-                expected: "the key of a validator that the genesis names",
-                found: key.to_string(),
-            });
-        }
+        let signing_key = SigningKey::from_seed(&*keys.read(&key_path)?);
         self.check_values(path)?;
         let consensus = ConsensusConfig {
             chain: genesis.chain_id(),
             moniker: self.moniker,
             data_dir: data_dir.clone(),
             signing_key,
-            transport_key_seed: key_file::read(&beside(&self.consensus.transport_key))?,
+            transport_key_seed: keys.read(&beside(&self.consensus.transport_key))?,
             listen: self.consensus.listen,
             peers: self.consensus.peers,
             timeouts: Timeouts {
@@ -213,9 +204,7 @@ impl NodeConfig {
             quorum_wait_ms: QUORUM_WAIT_MS,
         };
         let mesh = MeshConfig {
-            transport_key: TransportKey::from_seed(key_file::read(&beside(
-                &self.mesh.transport_key,
-            ))?),
+            transport_key: TransportKey::from_seed(keys.read(&beside(&self.mesh.transport_key))?),
             chain_id: *genesis.chain_id().as_bytes(),
             listen: addresses(path, "mesh.listen", &self.mesh.listen)?,
             bootstrap: addresses(path, "mesh.bootstrap", &self.mesh.bootstrap)?,

@@ -37,13 +37,16 @@ pub(crate) struct Gossip {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) commits: mpsc::UnboundedReceiver<Committed>,
     pub(crate) metrics: Arc<NodeMetrics>,
+    /// The highest block somebody has announced: nobody needs to hear it twice.
+    pub(crate) announced: watch::Sender<u64>,
+    /// The canonical bytes of the genesis, for those who know no more than its hash.
+    pub(crate) genesis: Arc<Vec<u8>>,
 }
 
 impl Gossip {
     /// Works until shutdown, or until the mesh ends.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        // The highest block somebody has announced: nobody needs to hear it twice.
-        let (announced, _) = watch::channel(0_u64);
+        let announced = self.announced.clone();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -71,6 +74,11 @@ impl Gossip {
             MeshEvent::Message { topic, payload, ticket, from } => {
                 let verdict = self.judge_transaction(topic, &payload, &from.to_string());
                 self.mesh.judge(ticket, verdict);
+            }
+            MeshEvent::BlocksRequested { request, ticket, .. } if request.from_height == 0 => {
+                let tip_height = self.state.borrow().height();
+                let blocks = vec![self.genesis.to_vec()];
+                self.mesh.answer(ticket, BlockResponse { tip_height, blocks });
             }
             MeshEvent::BlocksRequested { request, ticket, .. } => {
                 let (mesh, store) = (self.mesh.clone(), self.store.clone());

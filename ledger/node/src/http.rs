@@ -83,6 +83,7 @@ async fn healthz(Shared(pages): Shared<Pages>) -> (StatusCode, String) {
             let why = consensus.failure.unwrap_or_else(|| "it was asked to stop".to_owned());
             (StatusCode::SERVICE_UNAVAILABLE, format!("consensus has stopped: {why}\n"))
         }
+        (Phase::Following, _) => (StatusCode::OK, "ok: following, not voting\n".to_owned()),
         (_, false) => {
             let (have, all) = (consensus.validators_connected, consensus.validators_count);
             let words = format!("no quorum: {have} of {all} validators are connected\n");
@@ -122,6 +123,7 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
             Phase::Connecting => "connecting",
             Phase::Deciding => "deciding",
             Phase::Idle => "idle",
+            Phase::Following => "following",
             Phase::Stopped => "stopped",
         },
         validators_connected: consensus.validators_connected,

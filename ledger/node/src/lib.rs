@@ -17,6 +17,8 @@
 //! | [`mempool`] | what waits for a block |
 //! | [`data_dir`] | the data directory, held by one process |
 //! | `clock_offset` | this machine's clock against the other validators' |
+//! | `fetch`, `follow` | blocks from the mesh: for a node that is no validator |
+//! | [`submit`] | says something on the mesh, and sees it in a block |
 //! | `gossip` | the mesh: takes orders and readings in, sends blocks out |
 //! | `http` | `/healthz`, `/metrics`, `/status` |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -27,6 +29,8 @@ mod clock_offset;
 pub mod config;
 pub mod consensus;
 pub mod data_dir;
+mod fetch;
+mod follow;
 mod gossip;
 mod http;
 pub mod mempool;
@@ -36,4 +40,5 @@ pub mod repair;
 pub mod restore;
 pub mod snapshot;
 pub mod store;
+pub mod submit;
 mod validator;

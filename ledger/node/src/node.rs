@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::clock_offset::ClockOffset;
 use crate::config::{LoadedNode, SnapshotSource};
-use crate::consensus::{self, ConsensusError, ConsensusStatus};
+use crate::consensus::{self, ConsensusConfig, ConsensusError, ConsensusStatus};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::follow;
 use crate::gossip::Gossip;
 use crate::http::{self, Pages};
 use crate::mempool::Mempool;
@@ -93,7 +94,7 @@ pub async fn run(
     let (commits, committed) = mpsc::unbounded_channel();
     let clock_offset = Arc::new(ClockOffset::new(drift_max_ms));
     let moniker = consensus.moniker.clone();
-    let (validator, state) = Validator::new(
+    let (mut validator, state) = Validator::new(
         &genesis,
         state,
         store.clone(),
@@ -103,7 +104,9 @@ pub async fn run(
         random_salt,
         commits,
     );
+    consensus::begin_record(&consensus, &mut validator).await?;
     let (status, consensus_status) = watch::channel(ConsensusStatus::default());
+    let (announced, _) = watch::channel(0_u64);
     let gossip = Gossip {
         mesh: mesh.clone(),
         events,
@@ -113,13 +116,15 @@ pub async fn run(
         clock: Arc::clone(&clock),
         commits: committed,
         metrics: Arc::clone(&metrics),
+        announced: announced.clone(),
+        genesis: Arc::new(borsh::to_vec(&genesis).unwrap_or_default()),
     };
     let pages = Pages {
         moniker,
         state,
         consensus: consensus_status,
         mempool,
-        mesh,
+        mesh: mesh.clone(),
         clock,
         clock_offset,
         metrics,
@@ -133,7 +138,8 @@ pub async fn run(
     let admin = tokio::spawn(admin);
     let mut gossip = tokio::spawn(gossip.run(ending.clone()));
     let mut pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
-    let mut deciding = std::pin::pin!(consensus::run(consensus, validator, ending.clone(), status));
+    let node = Node { consensus, mesh, announced, status, ending: ending.clone() };
+    let mut deciding = std::pin::pin!(node.run(validator));
     let part = tokio::select! {
         result = &mut deciding => {
             ending.cancel();
@@ -174,4 +180,54 @@ async fn start_from_snapshot(
     snapshot::install(&config.data_dir, genesis, &snapshot, votes_after).await?;
     tracing::info!(height = snapshot.height(), "the ledger starts from a snapshot");
     Ok(())
+}
+
+/// A node that votes as long as the ledger names it, and follows otherwise.
+struct Node {
+    consensus: ConsensusConfig,
+    mesh: Mesh,
+    announced: watch::Sender<u64>,
+    status: watch::Sender<ConsensusStatus>,
+    ending: CancellationToken,
+}
+
+impl Node {
+    async fn run(self, mut validator: Validator) -> Result<(), ConsensusError> {
+        let key = self.consensus.signing_key.public();
+        let votes = validator.state().validators().iter().any(|one| one.key == key);
+        let mut follows = !votes;
+        while !self.ending.is_cancelled() {
+            if follows {
+                let Self { mesh, announced, status, ending, .. } = &self;
+                let announced = announced.subscribe();
+                follow::until_validator(
+                    &mut validator,
+                    Some(&key),
+                    mesh,
+                    announced,
+                    status,
+                    ending,
+                )
+                .await?;
+            } else {
+                validator = self.vote(validator).await?;
+            }
+            follows = !follows;
+        }
+        Ok(())
+    }
+
+    /// Takes part in consensus until the ledger names this node no more, or the chain goes on
+    /// without it.
+    async fn vote(&self, validator: Validator) -> Result<Validator, ConsensusError> {
+        let voting = self.ending.child_token();
+        let (config, status) = (self.consensus.clone(), self.status.clone());
+        let taking_part = consensus::take_part(config, validator, voting.clone(), status);
+        let mut taking_part = std::pin::pin!(taking_part);
+        tokio::select! {
+            ended = &mut taking_part => return ended,
+            () = follow::cut_off(&self.mesh, self.status.subscribe()) => voting.cancel(),
+        }
+        taking_part.await
+    }
 }

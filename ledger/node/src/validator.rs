@@ -1,9 +1,10 @@
 //! What a block means: builds, judges and commits blocks by the pure rules of `ledger`.
 
 use ledger::apply::apply;
-use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash};
+use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash, CommittedBlock};
 use ledger::certificate::CommitCertificate;
 use ledger::draft::{Draft, Executed};
+use ledger::follower::{NotFollowed, check_commit};
 use ledger::genesis::Genesis;
 use ledger::results::BlockResults;
 use ledger::salt::BlockSalt;
@@ -77,6 +78,17 @@ pub(crate) fn random_salt() -> Result<BlockSalt, SysError> {
     Ok(BlockSalt::from_bytes(salt))
 }
 
+/// Why a served block was not committed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    /// The block does not hold.
+    #[error(transparent)]
+    Unsound(#[from] NotFollowed),
+    /// This node failed.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
 /// The replicated state machine behind consensus.
 pub(crate) struct Validator<S = Store> {
     state: Arc<State>,
@@ -123,6 +135,27 @@ impl<S: Archive> Validator<S> {
             commits,
         };
         (validator, watching)
+    }
+
+    /// The state after the last block.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Verifies and commits the next block, which a neighbour on the mesh has served.
+    ///
+    /// # Errors
+    /// [`NotTaken`] says whether the block or this node is at fault; nothing was committed.
+    pub(crate) async fn take(&mut self, committed: CommittedBlock) -> Result<(), NotTaken> {
+        let CommittedBlock { block, certificate } = committed;
+        let (header, expected) = (&block.header, self.state.height().saturating_add(1));
+        if header.height != expected {
+            return Err(NotFollowed::WrongHeight { found: header.height, expected }.into());
+        }
+        check_commit(header, &certificate, self.state.validators())?;
+        let executed = apply(&self.state, &block).map_err(NotFollowed::from)?;
+        self.executed.insert(certificate.block, executed);
+        Ok(self.commit(block.to_bytes(), certificate).await?)
     }
 
     /// The time of a block proposed now: the clock's, but always after the block before.
@@ -206,6 +239,10 @@ impl<S: Archive> Application for Validator<S> {
 
     fn min_height(&self) -> u64 {
         self.store.min_height()
+    }
+
+    fn endpoints(&self) -> Vec<String> {
+        self.state.endpoints().iter().map(|endpoint| endpoint.address.clone()).collect()
     }
 
     fn validators(&self) -> ValidatorSet {

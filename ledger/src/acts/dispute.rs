@@ -23,6 +23,9 @@ pub const NOTE_BYTES_MAX: usize = 500;
 /// of its period in everybody's state.
 const OPEN_MAX: usize = 96;
 
+/// How often one party may dispute one period: a decision is to be the end of it.
+const PER_PERIOD_MAX: usize = 3;
+
 /// A settlement that a party contests. It is kept until it is closed and its period is final; the
 /// acts that opened and closed it stay in their blocks.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -125,14 +128,15 @@ impl Scene<'_> {
         if self.state.party_settlement(period, &party).is_none() {
             return Err(NotApplied::NotInPeriod { party, period });
         }
-        let open =
-            self.state.disputes.iter().filter(|(_, one)| one.party == party && one.is_open());
-        let open: BTreeMap<_, _> = open.map(|(number, one)| (one.period, *number)).collect();
-        if let Some(number) = open.get(&period) {
-            return Err(NotApplied::AlreadyDisputed(*number));
+        let own = self.state.disputes.iter().filter(|(_, one)| one.party == party);
+        let own: Vec<_> = own.collect();
+        let of_period: Vec<_> = own.iter().filter(|(_, one)| one.period == period).collect();
+        if let Some((number, _)) = of_period.iter().find(|(_, one)| one.is_open()) {
+            return Err(NotApplied::AlreadyDisputed(**number));
         }
-        if open.len() >= OPEN_MAX {
-            return Err(NotApplied::TooManyDisputes(open.len()));
+        let open_count = own.iter().filter(|(_, one)| one.is_open()).count();
+        if of_period.len() >= PER_PERIOD_MAX || open_count >= OPEN_MAX {
+            return Err(NotApplied::TooManyDisputes);
         }
         let dispute = Dispute {
             party,

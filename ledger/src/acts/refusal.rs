@@ -124,9 +124,9 @@ pub enum NotApplied {
     /// A second dispute of the same party about the same period.
     #[error("dispute {0} is about this period already")]
     AlreadyDisputed(u64),
-    /// More open disputes of one party than anybody can mean.
-    #[error("the party has {0} open disputes, the most that one may have")]
-    TooManyDisputes(usize),
+    /// More disputes of one party than anybody can mean.
+    #[error("the party has as many open disputes, or about this period, as one may have")]
+    TooManyDisputes,
     /// No such dispute, or one of long ago.
     #[error("there is no dispute {0}")]
     UnknownDispute(u64),
@@ -185,7 +185,7 @@ impl NotApplied {
             Self::NotInPeriod { .. } => "not_in_period",
             Self::TooLateToDispute(_) => "too_late_to_dispute",
             Self::AlreadyDisputed(_) => "already_disputed",
-            Self::TooManyDisputes(_) => "too_many_disputes",
+            Self::TooManyDisputes => "too_many_disputes",
             Self::UnknownDispute(_) => "unknown_dispute",
             Self::AnothersDispute(_) => "anothers_dispute",
             Self::DisputeClosed(_) => "dispute_closed",

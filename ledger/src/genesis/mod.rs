@@ -16,6 +16,7 @@ use market::zone::{ZoneId, ZoneTree};
 use std::collections::BTreeMap;
 
 pub use file::{GenesisFileError, read, toml_problem, write};
+pub use rules_file::read_tariff;
 
 use crate::acts::{Invitation, Operators, Purpose};
 use crate::validators::ValidatorSet;

@@ -15,7 +15,7 @@ use market::time::{PeriodLength, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::genesis::file::{GenesisFileError, parse, value};
+use crate::genesis::file::{GenesisFileError, parse, toml_problem, value};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,7 +121,7 @@ pub(super) fn read_rules(
         tick: tick.ok_or_else(|| value("market.tick", "expected 0.000001 to 4000"))?,
         price_min: price("price_min", &market.price_min)?,
         price_max: price("price_max", &market.price_max)?,
-        tariffs: scheduled("tariffs", tariffs, |t| t.from_ms, read_tariff)?,
+        tariffs: scheduled("tariffs", tariffs, |t| t.from_ms, tariff_of)?,
         settlement_delay_ms: minutes("settlement_delay_minutes", market.settlement_delay_minutes)?,
         finality_delay_ms: minutes("finality_delay_minutes", market.finality_delay_minutes)?,
     })
@@ -283,7 +283,20 @@ fn write_mechanism(from_ms: Option<i64>, kind: &MechanismKind) -> MechanismToml 
     MechanismToml { from_ms, kind, price, key, shares, ranking }
 }
 
-fn read_tariff(key: &str, entry: &TariffToml) -> Result<Tariff, GenesisFileError> {
+/// Reads one tariff as it stands in an entry of `tariffs`, with `from_ms` left out.
+///
+/// # Errors
+/// [`GenesisFileError`] names the line or the key, and what was expected.
+pub fn read_tariff(text: &str) -> Result<Tariff, GenesisFileError> {
+    let entry: TariffToml =
+        toml::from_str(text).map_err(|error| GenesisFileError::Toml(toml_problem(text, &error)))?;
+    if entry.from_ms.is_some() {
+        return Err(value("from_ms", "the time from which on it holds is given beside the file"));
+    }
+    tariff_of("tariff", &entry)
+}
+
+fn tariff_of(key: &str, entry: &TariffToml) -> Result<Tariff, GenesisFileError> {
     let tax = parse_millionths(&entry.tax).map_err(|error| value(&format!("{key}.tax"), error))?;
     let tax = u32::try_from(tax);
     let tax = tax.map_err(|_| value(&format!("{key}.tax"), "expected a number from 0 to 1"))?;

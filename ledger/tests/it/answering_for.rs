@@ -214,6 +214,23 @@ fn a_dispute_is_opened_withdrawn_and_decided_once() {
 }
 
 #[test]
+fn nobody_disputes_without_end() {
+    let (mut chain, period) = (Chain::of_one_traded_quarter(), quarter(20));
+    for number in 1..=3 {
+        chain.block(
+            minute(330 + 2 * i64::try_from(number).unwrap()),
+            vec![
+                dispute(0, 2 * number, period),
+                by_party(0, 2 * number + 1, Matter::WithdrawDispute { dispute: number }),
+            ],
+        );
+    }
+    let fourth = dispute(0, 8, period);
+    assert_eq!(refusal(&chain, minute(340), &fourth), NotApplied::TooManyDisputes);
+    chain.block(minute(340), vec![dispute(1, 8, period)]);
+}
+
+#[test]
 fn a_correction_that_does_not_hold_is_refused_and_a_decided_reading_stays() {
     let (mut chain, period) = (Chain::of_one_traded_quarter(), quarter(20));
     chain.block(minute(320), vec![dispute(0, 1, period)]);

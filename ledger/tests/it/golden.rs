@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use ledger::acts::{Corrected, EdgeChange, Measure, Verdict, join_consent, key_consent};
 use ledger::block::Header;
 use ledger::certificate::{VoteKind, vote_bytes};
 use ledger::chain_file::write;
@@ -19,14 +20,20 @@ use ledger::state_proof::balance_bytes;
 use ledger::statement::StatementBundle;
 use ledger::transaction::Transaction;
 use ledger::validators::{Address, Validator};
+use market::energy::Energy;
 use market::hash::Digest;
+use market::money::Money;
 use market::order::Side;
+use market::price::Price;
 use market::signed::signed_bytes;
+use market::zone::{Edge, ZoneId};
 
 use crate::handovers::{changes, late_receipt};
 use crate::neighbourhood::{
-    Chain, genesis as neighbourhood, order, party, quarter, reading, validator_key,
+    Chain, genesis as neighbourhood, minute, order, party, party_key, quarter, reading,
+    validator_key,
 };
+use crate::speaking::{by_operator, by_party, enrol, invite, join, place, replace_key};
 use crate::street::{bundle, street};
 
 /// Compares with the file, or writes it.
@@ -79,6 +86,25 @@ fn canonical_bytes() {
         line("reading.id", envelope.id(&chain).to_string());
         line("reading.envelope", encoded(envelope));
         line("reading.transaction", hex::encode(metered.to_bytes()));
+    }
+    let joined = join(0, &party_key(7));
+    if let Transaction::Join(envelope) = &joined {
+        let consent = join_consent(&chain, &envelope.unverified().invitation);
+        line("join.consent_bytes", hex::encode(consent));
+        line("join.signed_bytes", hex::encode(signed_bytes(&chain, envelope.unverified())));
+        line("join.transaction", hex::encode(joined.to_bytes()));
+    }
+    let rotated = by_party(0, 5, replace_key(party(0), &party_key(9)));
+    if let Transaction::PartyAct(envelope) = &rotated {
+        line("party_act.consent_bytes", hex::encode(key_consent(&chain, &party(0))));
+        line("party_act.signed_bytes", hex::encode(signed_bytes(&chain, envelope.unverified())));
+        line("party_act.transaction", hex::encode(rotated.to_bytes()));
+    }
+    for (name, measure) in measures() {
+        let act = by_operator(0, 5, measure);
+        let Transaction::OperatorAct(envelope) = &act else { continue };
+        line(&format!("operator_act.{name}.bytes"), encoded(envelope.unverified()));
+        line(&format!("operator_act.{name}.transaction"), hex::encode(act.to_bytes()));
     }
     let header = header();
     line("header.bytes", encoded(&header));
@@ -186,6 +212,47 @@ fn receipts_of_other_kinds_and_a_statement() {
     let statement = StatementBundle::from_json(&file("statement.json")).expect("a bundle");
     let statement = statement.verify(&genesis).expect("it holds");
     assert!(statement.lines.iter().any(|line| line.corrects), "with a correction");
+}
+
+/// An operator's acts, one of each shape.
+fn measures() -> Vec<(&'static str, Measure)> {
+    let period = quarter(20);
+    let reading =
+        Corrected { party: party(1), imported: Energy::from_wh(7), exported: Energy::ZERO };
+    let edge = Edge {
+        parent: ZoneId(0),
+        charge: Price::from_micros_per_kwh(20_000),
+        capacity_up: Some(Energy::from_wh(500)),
+        capacity_down: None,
+    };
+    let set = EdgeChange::Set { zone: ZoneId(1), label: "Feeder 1".to_owned(), edge };
+    let note = "seen".to_owned();
+    vec![
+        ("invite", invite(0, place(7), minute(60))),
+        ("enrol", enrol(0, &party_key(7))),
+        ("revoke", Measure::Revoke { party: party(1) }),
+        ("grid", Measure::Grid { from: period, edges: vec![set] }),
+        (
+            "approve",
+            Measure::Approve { from: period, through: quarter(21), settlements: Digest::default() },
+        ),
+        (
+            "decide",
+            Measure::Decide {
+                dispute: 3,
+                verdict: Verdict::Corrected { readings: vec![reading] },
+                note,
+            },
+        ),
+        (
+            "payout",
+            Measure::RecordPayout {
+                party: party(1),
+                amount: Money::from_micros(-5),
+                reference: "SEPA 1".to_owned(),
+            },
+        ),
+    ]
 }
 
 /// The layout of a vote, written out by hand from its documentation.

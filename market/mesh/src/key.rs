@@ -5,16 +5,19 @@ use std::fmt;
 use libp2p::PeerId;
 use libp2p::identity::Keypair;
 
+use crate::key_file::Seed;
+
 /// An Ed25519 key pair for the transport. Its `Debug` shows the [`PeerId`] alone.
 #[derive(Clone)]
 pub struct TransportKey(Keypair);
 
 impl TransportKey {
     /// The key of a 32-byte Ed25519 seed.
-    pub fn from_seed(mut seed: [u8; 32]) -> TransportKey {
+    pub fn from_seed(seed: impl Into<Seed>) -> TransportKey {
+        let mut bytes: [u8; 32] = *seed.into();
         // Zeroes the copy it reads from.
-        let key =
-            Keypair::ed25519_from_bytes(&mut seed).expect("any 32 bytes are an Ed25519 secret key");
+        let key = Keypair::ed25519_from_bytes(&mut bytes)
+            .expect("any 32 bytes are an Ed25519 secret key");
         TransportKey(key)
     }
 

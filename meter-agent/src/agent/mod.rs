@@ -7,6 +7,7 @@ mod report;
 use ledger::genesis::Genesis;
 use ledger::transaction::Transaction;
 use market::time::{Clock, Timestamp};
+use mesh::key_file::Keychain;
 use mesh::{Mesh, MeshEvents};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,17 +44,19 @@ const ANNOUNCEMENTS_MAX: usize = 32;
 /// Followed blocks that may wait for the loop.
 const FOLLOWED_MAX: usize = 16;
 
-/// Runs a household's agent until `shutdown`.
+/// Runs a household's agent until `shutdown`. `keys` opens its key files.
 ///
 /// # Errors
 /// [`AgentError`] says in one sentence what keeps the agent from starting, or that a part of it
 /// ended. A meter, a neighbour or a disk that fails later does not end the agent.
 pub async fn run(
     config: AgentConfig,
+    keys: Keychain,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), AgentError> {
-    let (prepared, lock) = prepare(&config, clock.now()).await?;
+    let (prepared, lock) = prepare(&config, &keys, clock.now()).await?;
+    drop(keys);
     let stop = shutdown.child_token();
     let (mesh, mesh_events) = match Mesh::start(prepared.mesh.clone(), stop.clone()).await {
         Ok(started) => started,

@@ -104,6 +104,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<AgentConfig, ConfigError> 
         genesis: reader.folder.join(file.genesis),
         party: reader.parse("party", &file.party)?,
         party_key: reader.folder.join(file.party_key),
+        membership: reader.folder.join("membership.toml"),
         metering_point: metering_point
             .map(|point| reader.parse("metering_point", point))
             .transpose()?,

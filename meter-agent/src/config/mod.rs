@@ -18,7 +18,7 @@ use crate::toml_text::TomlError;
 /// data_dir = "agent"                # relative paths start at this file
 /// genesis = "genesis.toml"
 /// party = "00112233445566778899aabbccddeeff"
-/// party_key = "party.key"           # 64 hexadecimal digits, mode 0600
+/// party_key = "party.key"           # a key file, mode 0600
 /// metering_point = "ffeeddccbbaa99887766554433221100"   # optional, checked against the genesis
 /// rated_power_w = 10000             # the most that flows either way
 ///
@@ -53,6 +53,9 @@ pub struct AgentConfig {
     pub party: PartyId,
     /// The file of the party's secret key.
     pub party_key: PathBuf,
+    /// What the ledger says about the household, if it has joined after genesis: `membership.toml`
+    /// beside this file, whether it exists or not.
+    pub membership: PathBuf,
     /// The metering point, if the owner wants it checked against the genesis.
     pub metering_point: Option<MeteringPointId>,
     /// The most power that flows through the metering point in either direction, in W; above 0.

@@ -3,6 +3,7 @@
 use ledger::results::ResultLeaf;
 use ledger::transaction::Transaction;
 use market::time::Clock;
+use mesh::key_file::Keychain;
 use meter_agent::status::{MeterState, Status};
 use meter_agent::{AgentConfig, AgentError, run};
 use std::collections::BTreeSet;
@@ -39,7 +40,8 @@ struct Running {
 
 fn start(config: &AgentConfig, clock: &Arc<dyn Clock>) -> Running {
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(config.clone(), Arc::clone(clock), stop.clone()));
+    let task =
+        tokio::spawn(run(config.clone(), Keychain::plain(), Arc::clone(clock), stop.clone()));
     Running { stop, task }
 }
 
@@ -141,7 +143,10 @@ fn check_readings(node: &Node) {
 
 async fn refusal(config: AgentConfig) -> String {
     let clock = Arc::new(FastClock::new(STARTS_AT, 1));
-    let ended = timeout(Duration::from_secs(10), run(config, clock, CancellationToken::new()));
+    let ended = timeout(
+        Duration::from_secs(10),
+        run(config, Keychain::plain(), clock, CancellationToken::new()),
+    );
     ended.await.unwrap().unwrap_err().to_string()
 }
 

@@ -8,6 +8,7 @@ use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::validators::Address;
 use market::time::Clock;
+use mesh::key_file::Keychain;
 use mesh::{BlockResponse, Mesh, MeshConfig, MeshEvent, MeshEvents, Topic, TransportKey, Verdict};
 use meter_agent::status::Status;
 use std::net::SocketAddr;
@@ -86,7 +87,7 @@ async fn who_announces_blocks_and_keeps_them_is_passed_over() {
     let mut config = household(dir.path(), 1, nowhere, &keeper.listening()[0]);
     config.mesh.bootstrap.push(honest.listening()[0].clone());
     let clock: Arc<dyn Clock> = Arc::new(FastClock::new(STARTS_AT, 1));
-    let agent = tokio::spawn(meter_agent::run(config, clock, shutdown.clone()));
+    let agent = tokio::spawn(meter_agent::run(config, Keychain::plain(), clock, shutdown.clone()));
 
     let deadline = Instant::now() + PATIENCE;
     let mut to_announce = blocks[50..].iter();

@@ -295,9 +295,9 @@ fn keep_key(path: &Path, seed: u64, purpose: Secret, index: usize) -> Result<(),
         remedy: "remove it, and the demo writes it anew from its seed",
     };
     match key_file::read(path) {
-        Ok(kept) if kept == key => Ok(()),
+        Ok(kept) if *kept == key => Ok(()),
         Ok(_) => Err(damaged("it holds another key than the demo's seed gives")),
-        Err(KeyFileError::NotAKey { .. }) => Err(damaged("it holds no 64 hexadecimal digits")),
+        Err(KeyFileError::NotAKey { .. }) => Err(damaged("it holds no key")),
         Err(error) => Err(error.into()),
     }
 }

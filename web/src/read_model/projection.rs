@@ -211,9 +211,7 @@ mod tests {
                 places.push(*index);
             }
             places.sort_unstable();
-            let pending = |leaf: &ResultLeaf| {
-                matches!(leaf, ResultLeaf::Posting(posting) if !posting.is_posted())
-            };
+            let pending = |leaf: &ResultLeaf| matches!(leaf, ResultLeaf::Posting(posting) if !posting.is_posted());
             let kept = leaves.iter().enumerate().filter(|(_, leaf)| !pending(leaf));
             assert_eq!(places, kept.map(|(index, _)| index).collect::<Vec<_>>());
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ledger::block::CommittedBlock;
 use ledger::results::ServedBlock;
+use mesh::key_file::Keychain;
 use mesh::{
     BlockResponse, Mesh, MeshConfig, MeshError, MeshEvent, MeshEvents, Multiaddr, Topic,
     TransportKey, Verdict,
@@ -162,7 +163,8 @@ async fn it_catches_up_past_liars_and_follows_announcements() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let clock = StoppedClock::at(community.time());
-    let running = tokio::spawn(web::run(config, listener, clock, shutdown.clone()));
+    let running =
+        tokio::spawn(web::run(config, Keychain::plain(), listener, clock, shutdown.clone()));
 
     // More than one batch.
     until_height(&base, 80).await;
@@ -212,7 +214,8 @@ async fn a_missing_key_and_a_foreign_address_are_named() {
     let clock = StoppedClock::at(community.time());
     let config = config(dir.path(), &community, HouseholdPages::Closed);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let error = web::run(config, listener, clock, CancellationToken::new()).await;
+    let error =
+        web::run(config, Keychain::plain(), listener, clock, CancellationToken::new()).await;
     let error = error.expect_err("no key, no dashboard");
     assert!(matches!(error, WebError::TransportKey { .. }), "{error}");
     assert!(error.to_string().contains("transport.key"), "{error}");
@@ -234,7 +237,8 @@ async fn neighbours_that_keep_their_blocks_do_not_hold_it_up_and_are_not_believe
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let clock = StoppedClock::at(community.time());
-    let running = tokio::spawn(web::run(config, listener, clock, shutdown.clone()));
+    let running =
+        tokio::spawn(web::run(config, Keychain::plain(), listener, clock, shutdown.clone()));
 
     // One block is followed; the next is certified, and nobody hands it out.
     honest.served_height.store(1, Ordering::Relaxed);

@@ -29,6 +29,13 @@ pub trait Application: Send + 'static {
     /// Who votes on the next height. Every node derives it from committed state alone.
     fn validators(&self) -> ValidatorSet;
 
+    /// Where the validators of the next height listen for each other, as far as committed state
+    /// names it: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. As long as it names nobody, the
+    /// configuration decides who may connect.
+    fn endpoints(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Builds a block for the next height, at most [`ledger::block::BLOCK_BYTES_MAX`] long. The
     /// others wait for it no longer than the propose time-out.
     ///

@@ -56,7 +56,7 @@ impl<A: Application> Driver<A> {
         self.publish_tip(self.seats()?.len());
         self.publish_progress(|status| status.last_commit_at = Some(Instant::now()));
         send(reply, ());
-        Ok(())
+        self.follow_membership().await
     }
 
     /// Notes what the height brought to light, and waits for a reason to start the next.

@@ -9,12 +9,11 @@
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
 use arc_malachitebft_app_channel::app::engine::util::events::Event;
-use arc_malachitebft_app_channel::app::types::{PeerId, SignedConsensusMsg};
+use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
 use arc_malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, NetworkRequest, Reply};
 use arc_malachitebft_core_types::LinearTimeouts;
 use ledger::validators::Address;
@@ -23,6 +22,7 @@ use market::time::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::allow_list::AllowList;
 use super::application::Application;
 use super::context::{Chain, Height, Seats, Voter};
 use super::parts::{Assembly, Place};
@@ -63,6 +63,10 @@ impl Watch {
     }
 }
 
+/// How long a node that is no validator any more stays with the others: the last block that it
+/// decided with them must not fail for want of its vote.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The state between two messages of the engine.
 pub(super) struct Driver<A> {
     pub(super) application: A,
@@ -84,6 +88,10 @@ pub(super) struct Driver<A> {
     pub(super) status: watch::Sender<ConsensusStatus>,
     /// If this node only watches: how long.
     pub(super) watching: Option<Watch>,
+    /// Whom the network admits.
+    allowed: AllowList,
+    /// Since when this node is no validator any more.
+    outside_since: Option<Instant>,
     /// The highest height for which a validator was heard.
     heard: u64,
     verifier: ChainVerifier,
@@ -94,7 +102,7 @@ impl<A: Application> Driver<A> {
     pub(super) fn new(
         config: &ConsensusConfig,
         application: A,
-        allowed: BTreeSet<PeerId>,
+        allowed: AllowList,
         channels: &Channels<Chain>,
         status: watch::Sender<ConsensusStatus>,
     ) -> Result<Self, ConsensusError> {
@@ -104,7 +112,9 @@ impl<A: Application> Driver<A> {
             voter: Voter(Address::of(&config.signing_key.public())),
             network: channels.network.clone(),
             network_requests: channels.net_requests.clone(),
-            parts: Assembly::new(allowed),
+            parts: Assembly::new(allowed.peers()),
+            allowed,
+            outside_since: None,
             running: None,
             opening: Some(Opening::new(config.quorum_wait_ms)),
             held: None,
@@ -120,7 +130,8 @@ impl<A: Application> Driver<A> {
         Ok(driver)
     }
 
-    /// Answers until shutdown, or until it has watched enough. Only `Ok` and
+    /// Answers until shutdown, until it has watched enough, or until this node is no validator any
+    /// more. Only `Ok` and
     /// [`ConsensusError::EngineStopped`] say that the engine has nothing open; whichever it is, all
     /// pending answers are dropped with the driver.
     pub(super) async fn run(
@@ -140,7 +151,7 @@ impl<A: Application> Driver<A> {
         let Channels { consensus: mut questions, events, .. } = channels;
         let mut events = events.subscribe();
         let mut next_look = tokio::time::Instant::now();
-        while !self.has_watched_enough() {
+        while !self.has_watched_enough() && !self.has_left() {
             let idle = self.held.is_some();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -173,6 +184,29 @@ impl<A: Application> Driver<A> {
             Ordering::Equal => since.elapsed() > WATCH_PATIENCE,
             Ordering::Greater => true,
         }
+    }
+
+    fn has_left(&self) -> bool {
+        self.outside_since.is_some_and(|since| since.elapsed() >= LEAVE_PATIENCE)
+    }
+
+    /// Follows committed state: who may connect, and whether this node still votes.
+    pub(super) async fn follow_membership(&mut self) -> Result<(), ConsensusError> {
+        let endpoints = self.application.endpoints();
+        if self.allowed.adjust(endpoints, &self.network_requests).await {
+            self.parts.hear(self.allowed.peers());
+        }
+        let votes = self.watching.is_some() || self.seats()?.seat(&self.voter).is_some();
+        if votes {
+            self.outside_since = None;
+        } else if self.outside_since.is_none() {
+            tracing::warn!(
+                height = self.next_height(),
+                "this node is no validator any more: it stops voting, and goes on as a follower"
+            );
+            self.outside_since = Some(Instant::now());
+        }
+        Ok(())
     }
 
     pub(super) async fn answer(&mut self, question: AppMsg<Chain>) -> Result<(), ConsensusError> {

@@ -13,7 +13,7 @@
 //! | `signing`, `guard` | Ed25519 by the strict rule; never contradict what was signed |
 //! | `log` | the engine's write-ahead log, judged before the engine opens it |
 //! | `codec`, `parts` | messages as bytes; block bodies in pieces |
-//! | `network` | addresses, allow list, limits |
+//! | `network`, `allow_list` | addresses and limits; who may connect |
 //! | `driver` | the one task that answers the engine |
 //! | `proposals`, `commits`, `peers` | what it does before and after a decision, and with whom |
 //!
@@ -37,6 +37,7 @@
 //! guard's record before it is signed, and block and certificate are durable before the next
 //! height starts. After a crash the same block is proposed again for the same round.
 
+mod allow_list;
 mod application;
 mod codec;
 mod commits;
@@ -74,6 +75,7 @@ use ledger::block::BlockHash;
 use ledger::certificate::CertificateError;
 use ledger::validators::Address;
 use market::keys::{ChainId, SigningKey};
+use mesh::key_file::Seed;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +83,7 @@ pub use application::{Application, Candidate, Fatal, Refusal, Standing, Undecide
 pub use guard::{Guard, GuardError, Statement, Step};
 pub use status::{ConsensusStatus, Phase};
 
+use allow_list::AllowList;
 use codec::Borsh;
 use context::{Chain, Voter};
 use driver::{Driver, Watch};
@@ -108,10 +111,11 @@ pub struct ConsensusConfig {
     /// The validator key.
     pub signing_key: SigningKey,
     /// The secret seed of the transport key, which is not the validator key.
-    pub transport_key_seed: [u8; 32],
+    pub transport_key_seed: Seed,
     /// Where to listen: `/ip4/ADDRESS/tcp/PORT`.
     pub listen: String,
-    /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. Nobody else may connect.
+    /// The other validators: `/ip4/ADDRESS/tcp/PORT/p2p/PEER-ID`. Nobody else may connect, until
+    /// the ledger names endpoints, which then decide.
     pub peers: Vec<String>,
     /// How long the steps of a round may take.
     pub timeouts: Timeouts,
@@ -240,7 +244,7 @@ pub fn engine_metrics() -> String {
     text
 }
 
-/// Takes part in consensus until shutdown.
+/// Takes part in consensus until shutdown, or until this node is no validator any more.
 ///
 /// # Errors
 /// [`ConsensusError`] if it cannot start or cannot go on. Nothing is signed after it returns, and
@@ -251,6 +255,20 @@ pub async fn run(
     shutdown: CancellationToken,
     status: watch::Sender<ConsensusStatus>,
 ) -> Result<(), ConsensusError> {
+    take_part(config, application, shutdown, status).await.map(drop)
+}
+
+/// The same, and gives the application back, so that a node which is no validator any more can go
+/// on as a follower, and one that becomes a validator again can take part again.
+///
+/// # Errors
+/// As [`run`].
+pub async fn take_part<A: Application>(
+    config: ConsensusConfig,
+    application: A,
+    shutdown: CancellationToken,
+    status: watch::Sender<ConsensusStatus>,
+) -> Result<A, ConsensusError> {
     let result = decide(config, application, shutdown, status.clone()).await;
     status.send_modify(|status| {
         status.phase = Phase::Stopped;
@@ -259,12 +277,29 @@ pub async fn run(
     result
 }
 
-async fn decide(
+/// Makes the signer's record of a node whose ledger and log are new, so that a node which follows
+/// the chain before it becomes a validator is known to have signed nothing.
+///
+/// # Errors
+/// [`ConsensusError`] if the record cannot be made, or is another validator's.
+pub async fn begin_record(
+    config: &ConsensusConfig,
+    application: &mut impl Application,
+) -> Result<(), ConsensusError> {
+    let wal = config.data_dir.join("wal").join("consensus.wal");
+    if may_have_signed(application, &wal).await?.is_none() {
+        let key = config.signing_key.public();
+        Guard::open(&config.data_dir, config.chain, key, None)?;
+    }
+    Ok(())
+}
+
+async fn decide<A: Application>(
     config: ConsensusConfig,
-    mut application: impl Application,
+    mut application: A,
     shutdown: CancellationToken,
     status: watch::Sender<ConsensusStatus>,
-) -> Result<(), ConsensusError> {
+) -> Result<A, ConsensusError> {
     let engine = EngineConfig::of(&config)?;
     let logs = config.data_dir.join("wal");
     let wal = logs.join("consensus.wal");
@@ -293,7 +328,7 @@ async fn decide(
         application = watching(Watch::until(until)).run(application, &shutdown, &status).await?;
         remove_log(&log)?;
         if shutdown.is_cancelled() {
-            return Ok(());
+            return Ok(application);
         }
         watch_until::remove(&config.data_dir)?;
     }
@@ -311,12 +346,12 @@ async fn decide(
         application = watching(watch).run(application, &shutdown, &status).await?;
         remove_log(&log)?;
         if shutdown.is_cancelled() {
-            return Ok(());
+            return Ok(application);
         }
     }
     log::check(&wal)?;
     let session = Session { config: &config, engine, signer: &signer, wal: &wal, watch: None };
-    session.run(application, &shutdown, &status).await.map(drop)
+    session.run(application, &shutdown, &status).await
 }
 
 /// One life of the engine.
@@ -339,7 +374,8 @@ impl Session<'_> {
         status: &watch::Sender<ConsensusStatus>,
     ) -> Result<A, ConsensusError> {
         let Self { config, engine, signer, wal, watch } = self;
-        let allowed = engine.peers()?;
+        let allowed = AllowList::new(config, application.endpoints())?;
+        let engine = engine.admitting(allowed.addresses());
         let voter = Voter(Address::of(&config.signing_key.public()));
         let identity = identity(config, voter, signer).await?;
         let verifier = ChainVerifier::new(config.chain);

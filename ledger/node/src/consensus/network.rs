@@ -3,7 +3,6 @@
 //! TCP only, an allow list instead of discovery, messages no larger than they need to be. The
 //! transport key is not the validator key; the engine's validator proof binds the two.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use arc_malachitebft_app_channel::app::config::{
@@ -81,10 +80,10 @@ impl EngineConfig {
         Self { moniker, consensus, sync: self.sync }
     }
 
-    /// The peers on the allow list.
-    pub(super) fn peers(&self) -> Result<BTreeSet<PeerId>, ConsensusError> {
-        let peers = self.consensus.p2p.persistent_peers.iter();
-        peers.map(|address| peer_of(&address.to_string())).collect()
+    /// The same with these peers on the allow list.
+    pub(super) fn admitting(mut self, addresses: Vec<Multiaddr>) -> Self {
+        self.consensus.p2p.persistent_peers = addresses;
+        self
     }
 }
 
@@ -112,8 +111,9 @@ impl NodeConfig for EngineConfig {
 
 /// The key pair that a transport seed stands for.
 pub(super) fn transport_keypair(seed: &[u8; 32]) -> Result<Keypair, ConsensusError> {
+    let mut bytes = *seed;
     // The bytes are wiped by the callee.
-    Keypair::ed25519_from_bytes(&mut seed.clone()).map_err(|_| ConsensusError::TransportKey)
+    Keypair::ed25519_from_bytes(&mut bytes).map_err(|_| ConsensusError::TransportKey)
 }
 
 /// The size type is the engine's own and comes only out of a text.
@@ -130,12 +130,12 @@ fn listen_address(text: &str) -> Result<Multiaddr, ConsensusError> {
     }
 }
 
-fn peer_address(text: &str) -> Result<Multiaddr, ConsensusError> {
+pub(super) fn peer_address(text: &str) -> Result<Multiaddr, ConsensusError> {
     peer_of(text)?;
     text.parse().map_err(|_| bad_peer(text))
 }
 
-fn peer_of(text: &str) -> Result<PeerId, ConsensusError> {
+pub(super) fn peer_of(text: &str) -> Result<PeerId, ConsensusError> {
     match text.split('/').collect::<Vec<_>>().as_slice() {
         ["", "ip4" | "ip6", _, "tcp", _, "p2p", id] => id.parse().map_err(|_| bad_peer(text)),
         _ => Err(bad_peer(text)),

@@ -102,6 +102,13 @@ impl Assembly {
         }
     }
 
+    /// From now on hears these publishers and nobody else.
+    pub(super) fn hear(&mut self, publishers: BTreeSet<PeerId>) {
+        self.growing.retain(|key, _| publishers.contains(&key.0));
+        self.whole.retain(|key, _| publishers.contains(&key.0));
+        self.publishers = publishers;
+    }
+
     /// Takes a part in.
     pub(super) fn add(
         &mut self,

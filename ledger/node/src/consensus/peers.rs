@@ -73,6 +73,7 @@ impl<A: Application> Driver<A> {
 
     /// Looks who is connected and does what follows from it.
     pub(super) async fn look_around(&mut self) -> Result<(), ConsensusError> {
+        self.follow_membership().await?;
         let Some(company) = self.company().await? else { return Ok(()) };
         let (before, now) = self.publish_company(&company);
         if before != now {

@@ -40,6 +40,8 @@ pub enum Phase {
     Deciding,
     /// Nothing is to be decided.
     Idle,
+    /// It is no validator: it follows the chain.
+    Following,
     /// It ended.
     Stopped,
 }

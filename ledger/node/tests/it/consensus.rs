@@ -58,7 +58,7 @@ pub(crate) fn configs(name: &str, ports: &[u16], data: &Path) -> Vec<ConsensusCo
         moniker: format!("{name}{seed}"),
         data_dir: data.join(seed.to_string()),
         signing_key: validator_key(seed),
-        transport_key_seed: [seed + 100; 32],
+        transport_key_seed: [seed + 100; 32].into(),
         listen: address(port),
         peers: seeds()
             .filter(|(other, _)| *other != seed)

@@ -30,6 +30,7 @@ use super::super::context::{Part, Value, Vote};
 use super::super::parts::cut;
 use super::super::{Timeouts, peer_id};
 use super::*;
+use arc_malachitebft_app_channel::app::types::PeerId;
 use toy::{Toy, ToyBlock, lock};
 
 const CHAIN: ChainId = ChainId::from_bytes([42; 32]);
@@ -74,9 +75,9 @@ impl Stage {
             moniker: "stage".to_owned(),
             data_dir: std::path::PathBuf::new(),
             signing_key: key(1),
-            transport_key_seed: [1; 32],
+            transport_key_seed: [1; 32].into(),
             listen: String::new(),
-            peers: Vec::new(),
+            peers: vec![format!("/ip4/127.0.0.1/tcp/1/p2p/{}", peer())],
             timeouts: Timeouts::default(),
             quorum_wait_ms: 0,
         };
@@ -90,7 +91,7 @@ impl Stage {
         let channels =
             Channels { consensus: asked, network, events: events.clone(), requests, net_requests };
         let (publish, status) = watch::channel(ConsensusStatus::default());
-        let allowed = BTreeSet::from([peer()]);
+        let allowed = AllowList::new(&config, Vec::new()).unwrap();
         let mut driver = Driver::new(&config, toy.clone(), allowed, &channels, publish).unwrap();
         driver.opening = None;
         let shutdown = CancellationToken::new();
