@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use ledger::acts::Signer;
 use ledger::block::{Block, CommittedBlock};
 use ledger::results::ResultLeaf;
-use ledger::acts::Signer;
 use ledger::transaction::{Subject, Transaction};
 use ledger::validators::ValidatorSet;
 use serde::Serialize;
