@@ -44,6 +44,9 @@ pub(crate) trait Archive: Send + Sync + 'static {
     /// Why something could not be kept or found.
     type Error: Error + Send + Sync + 'static;
 
+    /// The lowest height that is kept whole.
+    fn min_height(&self) -> u64;
+
     fn commit(
         &self,
         block: &Block,
@@ -351,6 +354,10 @@ impl<S: Archive> Application for Validator<S> {
 
 impl Archive for Store {
     type Error = StoreError;
+
+    fn min_height(&self) -> u64 {
+        Self::min_height(self)
+    }
 
     async fn commit(
         &self,

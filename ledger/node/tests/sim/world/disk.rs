@@ -153,6 +153,10 @@ impl Platter {
 impl Archive for Disk {
     type Error = Died;
 
+    fn min_height(&self) -> u64 {
+        1
+    }
+
     async fn commit(
         &self,
         block: &Block,
