@@ -13,7 +13,7 @@ use ledger_node::snapshot::write_snapshot;
 use ledger_node::store::{BackupProgress, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Log, Role};
+use crate::cli::{Log, PassphraseFrom, Role};
 use crate::failure::Failure;
 use crate::{clock, log, process};
 
@@ -60,6 +60,9 @@ pub(crate) struct Whose {
     /// The node's configuration file (TOML)
     #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE")]
     config: PathBuf,
+    /// How its key files are opened
+    #[command(flatten)]
+    passphrase: PassphraseFrom,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -119,7 +122,7 @@ pub(crate) fn run(tool: Tool) -> Result<ExitCode, Failure> {
 impl Whose {
     fn load(&self) -> Result<LoadedNode, Failure> {
         log::start(&self.log, "warn");
-        NodeConfig::load(&self.config).map_err(Failure::start)
+        NodeConfig::load(&self.config, &self.passphrase.opener()).map_err(Failure::start)
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) fn write_validator(
         moniker: plan.name.clone(),
         data_dir: "data".into(),
         genesis: "genesis.toml".into(),
+        from_snapshot: None,
         validator_key: "validator.key".into(),
         http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, plan.http_port)).to_string(),
         consensus: ConsensusSection {

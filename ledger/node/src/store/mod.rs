@@ -35,7 +35,7 @@ pub use error::{Finding, StoreError};
 pub use prune::Erased;
 
 pub(crate) use check::{Walk, patrol};
-pub(crate) use prune::{PrunedRow, StoredRow};
+pub(crate) use prune::StoredRow;
 pub(crate) use rows::{BlockRow, CertifiedHeader, Sets, SnapshotRow, insert_handover};
 pub(crate) use schema::{Access, Database, FILE};
 pub(crate) use writing::SNAPSHOT_EVERY;

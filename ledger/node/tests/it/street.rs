@@ -57,6 +57,8 @@ pub(crate) fn genesis(households: u16) -> Genesis {
             zone: ZoneId(n % 2),
             import_max: Energy::from_wh(5_000),
             export_max: Energy::from_wh(5_000),
+            joined_at: None,
+            revoked_at: None,
         };
         (party(n), member)
     };

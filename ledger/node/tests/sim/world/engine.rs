@@ -28,6 +28,7 @@ use super::disk::Disk;
 use super::effects::Rest;
 use super::member::Member;
 use super::record::Stop;
+use crate::consensus::allow_list::AllowList;
 use crate::consensus::codec::SYNC_BATCH;
 use crate::consensus::context::{Chain, Height, Part};
 use crate::consensus::driver::Driver;
@@ -102,9 +103,9 @@ impl Engine {
             moniker: String::new(),
             data_dir: std::path::PathBuf::new(),
             signing_key: key.clone(),
-            transport_key_seed: [1; 32],
+            transport_key_seed: [1; 32].into(),
             listen: String::new(),
-            peers: Vec::new(),
+            peers: allowed.iter().map(|peer| format!("/ip4/192.0.2.1/tcp/1/p2p/{peer}")).collect(),
             timeouts: Timeouts::default(),
             quorum_wait_ms: 0,
         };
@@ -118,6 +119,7 @@ impl Engine {
             net_requests: mpsc::channel(1).0,
         };
         let (status, _) = watch::channel(ConsensusStatus::default());
+        let allowed = AllowList::new(&config, Vec::new()).unwrap();
         let mut driver = Driver::new(&config, member, allowed, &channels, status).unwrap();
         driver.opening = None;
         let params = Params {

@@ -126,7 +126,7 @@ impl Forgery {
 
 fn add(block: &mut Block, transaction: Transaction) {
     block.transactions.push(transaction);
-    block.header.transactions_root = transactions_root(&block.transactions);
+    block.header.transactions_root = transactions_root(&block.transactions, &block.salt);
 }
 
 /// An order of household 0 for a period some minutes from now, signed with the key of `signer`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ledger::acts::Operators;
 use ledger::genesis::Genesis;
 use ledger::validators::{Validator, ValidatorSet};
 use market::clearing::MechanismKind;
@@ -63,6 +64,8 @@ pub(in crate::consensus::sim) fn genesis(
             zone: ZoneId(u16::from(n % 2 == 1)),
             import_max: Energy::from_wh(5_000),
             export_max: Energy::from_wh(5_000),
+            joined_at: None,
+            revoked_at: None,
         };
         (party(n), member)
     };
@@ -91,7 +94,8 @@ pub(in crate::consensus::sim) fn genesis(
         heartbeat_ms: 6 * MINUTE_MS,
         block_drift_max_ms: 90_000,
         validators: ValidatorSet::new((0..validators_count).map(validator).collect()).unwrap(),
-        operator: SigningKey::from_seed(&[0x99; 32]).public(),
+        operators: Operators::new(vec![SigningKey::from_seed(&[0x99; 32]).public()], 1).unwrap(),
+        invitations: BTreeMap::new(),
         members: (0..PARTIES).map(member).collect(),
     };
     genesis.check().unwrap();

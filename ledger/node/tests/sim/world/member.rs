@@ -7,6 +7,7 @@ use ledger::certificate::CommitCertificate;
 use ledger::genesis::Genesis;
 use ledger::state::State;
 use ledger::validators::ValidatorSet;
+use market::time::Timestamp;
 use tokio::sync::watch;
 
 use super::disk::Disk;
@@ -30,6 +31,14 @@ pub(super) struct Member {
 impl Application for Member {
     fn tip(&self) -> u64 {
         self.validator.tip()
+    }
+
+    fn tip_time(&self) -> Timestamp {
+        self.validator.tip_time()
+    }
+
+    fn endpoints(&self) -> Vec<String> {
+        self.validator.endpoints()
     }
 
     fn min_height(&self) -> u64 {
