@@ -259,10 +259,10 @@ impl State {
         }
     }
 
-    /// The head of the Merkle tree of the state's entries, each leaf a kind, a key and a value, by kind and
-    /// key: one leaf for height and time, one for the rules, one for the grid, one per member, one
-    /// per account, and one per period and kind of what is open in it. The tip is not part of it:
-    /// it names the header that carries this root.
+    /// The head of the Merkle tree of the state's entries, each leaf a kind, a key and a value, by
+    /// kind and key: one leaf for height and time, one for rules, grid and validators, one per
+    /// member, one per account, and one per period and kind of what is open in it. The tip is not
+    /// part of it: it names the header that carries this root.
     pub fn root(&self) -> Digest {
         merkle::head_over(self.hashes())
     }
