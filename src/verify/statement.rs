@@ -63,7 +63,8 @@ fn tell(statement: &Statement) -> Result<Verdict, Overflow> {
         told.push(line_text(statement, line)?);
     }
     for (cause, sum) in &statement.totals.by_cause {
-        told.push(format!("  {:<20} {sum:>14}", format!("{cause:?}")));
+        let (cause, sum) = (format!("{cause:?}"), sum.to_string());
+        told.push(format!("  {cause:<20} {sum:>14}"));
     }
     Ok(Verdict { lines: told, details, ..Verdict::proved(sentence) })
 }
