@@ -362,11 +362,11 @@ impl State {
         }
     }
 
-    /// The head of the Merkle tree of the state's entries, each leaf a kind, a key and a value, by kind and
-    /// key: one leaf for height and time, one for rules, grid, validators and operators, one per
-    /// member, one per account, one per period and kind of what is open in it, and one per signer of
-    /// acts, invitation and dispute. The tip is not part of it: it names the header that carries
-    /// this root.
+    /// The head of the Merkle tree of the state's entries, each leaf a kind, a key and a value, by
+    /// kind and key: one leaf for height and time, one for rules, grid, validators and operators,
+    /// one per member, one per account, one per period and kind of what is open in it, and one per
+    /// signer of acts, invitation and dispute. The tip is not part of it: it names the header that
+    /// carries this root.
     pub fn root(&self) -> Digest {
         merkle::head_over(self.hashes())
     }

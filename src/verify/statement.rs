@@ -40,6 +40,8 @@ fn tell(statement: &Statement) -> Result<Verdict, Overflow> {
         .iter()
         .map(|(cause, sum)| (format!("{cause:?}"), json!(sum.to_string())))
         .collect();
+    let each: Vec<_> =
+        lines.iter().map(|line| line_json(statement, line)).collect::<Result<_, _>>()?;
     let start = |period: &DeliveryPeriod| period.start().to_string();
     let details = json!({
         "party": party.to_string(),
@@ -54,14 +56,15 @@ fn tell(statement: &Statement) -> Result<Verdict, Overflow> {
         "estimated_count": statement.totals.estimated_count,
         "by_cause": causes,
         "unsettled": statement.unsettled.iter().map(start).collect::<Vec<_>>(),
-        "lines": lines.iter().map(|line| line_json(statement, line)).collect::<Result<Vec<_>, _>>()?,
+        "lines": each,
     });
     let mut told = Vec::with_capacity(lines.len());
     for line in lines {
         told.push(line_text(statement, line)?);
     }
     for (cause, sum) in &statement.totals.by_cause {
-        told.push(format!("  {:<20} {sum:>14}", format!("{cause:?}")));
+        let (cause, sum) = (format!("{cause:?}"), sum.to_string());
+        told.push(format!("  {cause:<20} {sum:>14}"));
     }
     Ok(Verdict { lines: told, details, ..Verdict::proved(sentence) })
 }

@@ -118,6 +118,25 @@ fn damaged_files_of_a_demo_are_named_with_what_to_do() {
 }
 
 #[test]
+fn a_statement_and_a_chain_are_told_from_what_never_was_one() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let genesis = format!("{golden}/street.toml");
+    let statement = format!("{golden}/statement.json");
+    let (code, said, _) = run(&["verify", "statement", &statement, "--genesis", &genesis]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("Proved: after block 8 party "), "{said}");
+    let arguments = ["verify", "statement", &statement, "--genesis", &genesis, "--json"];
+    assert!(run(&arguments).1.contains("\"proved\":true"));
+    let other = format!("{golden}/genesis.toml");
+    let (code, said, _) = run(&["verify", "statement", &statement, "--genesis", &other]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("Not proved: block 8: "), "{said}");
+    let receipt = format!("{golden}/receipt.json");
+    refused(&["verify", "statement", &receipt, "--genesis", &genesis], &["this is no statement"]);
+    refused(&["verify", "chain", &receipt, "--genesis", &genesis], &["this is no chain file"]);
+}
+
+#[test]
 fn what_never_was_a_receipt_is_told_from_one_that_does_not_hold() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
     let genesis = format!("{golden}/genesis.toml");

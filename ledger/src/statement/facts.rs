@@ -130,8 +130,11 @@ impl PeriodFacts {
             [(trade.path.from, trade.seller_price), (trade.path.to, trade.buyer_price)]
         {
             let cleared = clearing.zones.iter().find(|one| one.zone == zone);
-            let cleared = cleared.and_then(|one| one.price).unwrap_or_default();
-            same(period, "trade, price of the zone", cleared, price)?;
+            let line = "trade, price of the zone";
+            let cleared = cleared
+                .and_then(|one| one.price)
+                .ok_or_else(|| differs(period, line, "none", price))?;
+            same(period, line, cleared, price)?;
         }
         Ok(())
     }

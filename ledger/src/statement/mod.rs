@@ -4,8 +4,9 @@
 //! A [`StatementBundle`] holds, per block, the header, its certificate, and the party's leaves with
 //! one Merkle multi-proof for each tree: what the party said, and what was decided about it. The
 //! state before the first and after the last block proves the party's balance, its place in the
-//! grid, and the rules in force. [`StatementBundle::verify`] computes every line again. The balances
-//! make it complete: with a posting left out, opening and postings do not come to the closing one.
+//! grid, and the rules in force. [`StatementBundle::verify`] computes every line again. The
+//! balances make it complete: with a posting left out, opening and postings do not come to the
+//! closing one.
 //!
 //! A statement counts by the block in which money moved, as a bank's does. What such a posting
 //! follows from may stand in earlier blocks; their leaves are in the bundle too, and their postings

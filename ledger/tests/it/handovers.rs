@@ -77,7 +77,10 @@ fn a_handover_that_does_not_hold_is_named() {
         change(&mut changed);
         Succession::verify(&genesis, &changed).unwrap_err()
     };
-    let uncertified = |error: &HandoverError, at: u64| matches!(error, HandoverError::NotCertified { height, .. } if *height == at);
+    let uncertified = |error: &HandoverError, at: u64| match error {
+        HandoverError::NotCertified { height, .. } => *height == at,
+        _ => false,
+    };
     assert!(uncertified(&failing(&|all| drop(all.remove(0))), 25), "one is left out");
     assert!(uncertified(&failing(&|all| all[1].certificate.signatures.truncate(2)), 25));
     assert!(uncertified(&failing(&|all| all[0].header.state_root = Digest::default()), 10));
