@@ -197,3 +197,42 @@ async fn send(writing: &mut tokio::net::unix::OwnedWriteHalf, answer: &Answer) -
     let line = serde_json::to_string(answer).map_err(io::Error::other)?;
     writing.write_all(format!("{line}\n").as_bytes()).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_running_node_writes_the_copies_that_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().to_owned();
+        let text = include_str!("../../../tests/golden/genesis.toml");
+        let genesis = ledger::genesis::read(text).unwrap();
+        let backup = |name: &str| AdminRequest::Backup { to: data_dir.join(name) };
+        let nobody = ask(&data_dir, &backup("a"), |_| {}).await.unwrap_err();
+        assert!(matches!(nobody, AdminError::NotRunning { .. }), "{nobody}");
+
+        let (store, _) = Store::open(&data_dir, &genesis).await.unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(data_dir.clone(), store, genesis, stop.clone()));
+        while !data_dir.join(FOLDER).join(SOCKET).exists() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ask(&data_dir, &backup("a"), |_| {}).await.unwrap(), 0);
+        assert!(data_dir.join("a").is_file());
+        let twice = ask(&data_dir, &backup("a"), |_| {}).await.unwrap_err();
+        assert!(twice.to_string().contains("is there already"), "{twice}");
+        let snapshot = AdminRequest::Snapshot { to: data_dir.join("b") };
+        let early = ask(&data_dir, &snapshot, |_| {}).await.unwrap_err();
+        assert!(early.to_string().contains("no snapshot before height 64"), "{early}");
+        // Whoever talks nonsense is told so, and the next one is served.
+        let mut stream = UnixStream::connect(data_dir.join(FOLDER).join(SOCKET)).await.unwrap();
+        stream.write_all(b"hello\n").await.unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).await.unwrap();
+        assert!(told.contains("this is no request"), "{told}");
+        assert_eq!(ask(&data_dir, &backup("c"), |_| {}).await.unwrap(), 0);
+        stop.cancel();
+        serving.await.unwrap();
+    }
+}

@@ -27,6 +27,10 @@ pub struct NodeConfig {
     /// `peers` for the newest one of other nodes. Without it, from the first block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_snapshot: Option<String>,
+    /// After how many days (market time) the bodies of blocks are forgotten whose delivery periods
+    /// are all final. Without it they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_after_days: Option<u32>,
     /// The validators' own network.
     pub consensus: ConsensusSection,
     /// The members' network.
@@ -140,6 +144,8 @@ pub struct LoadedNode {
     pub data_dir: PathBuf,
     /// Where a ledger that is not there yet starts from; `None` is the first block.
     pub from_snapshot: Option<SnapshotSource>,
+    /// After how many days of market time bodies of final blocks are forgotten; `None` is never.
+    pub prune_after_days: Option<u32>,
     /// Where the status pages are served.
     pub http_listen: String,
     /// The validators' network.
@@ -215,8 +221,15 @@ impl NodeConfig {
             Some(SnapshotSource::File(file)) => Some(SnapshotSource::File(beside(&file))),
             other => other,
         };
-        let http_listen = self.http_listen;
-        Ok(LoadedNode { genesis, data_dir, from_snapshot, http_listen, consensus, mesh })
+        Ok(LoadedNode {
+            genesis,
+            data_dir,
+            from_snapshot,
+            prune_after_days: self.prune_after_days,
+            http_listen: self.http_listen,
+            consensus,
+            mesh,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a node tells its operator over HTTP: `/healthz`, `/metrics`, `/status`. Read only; it
+//! What a node tells its operator over HTTP: `/healthz`, `/metrics`, `/status`, `/erasures`. Read only; it
 //! belongs on a loopback or management address.
 
 use axum::Json;
@@ -19,7 +19,7 @@ use crate::clock_offset::ClockOffset;
 use crate::consensus::{ConsensusStatus, Phase, engine_metrics};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
-use crate::store::{Finding, Store};
+use crate::store::{ErasureReceipt, Finding, Store};
 
 /// What the pages read from.
 #[derive(Clone)]
@@ -65,6 +65,7 @@ pub(crate) async fn serve(pages: Pages, listener: TcpListener, shutdown: Cancell
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/erasures", get(erasures))
         .with_state(pages);
     let stopped = async move { shutdown.cancelled().await };
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -134,4 +135,33 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
         damage: pages.store.damage(),
         failure: consensus.failure,
     })
+}
+
+/// A receipt for what was erased, as `/erasures` lists it.
+#[derive(Debug, Serialize)]
+struct ErasureEntry {
+    requested_at_height: u64,
+    party: String,
+    heights: Vec<u64>,
+    leaves_count: u64,
+    validator: String,
+    signature: String,
+}
+
+async fn erasures(
+    Shared(pages): Shared<Pages>,
+) -> Result<Json<Vec<ErasureEntry>>, (StatusCode, String)> {
+    let chain = *pages.state.borrow().chain();
+    let receipts = pages.store.erasures(&chain).await;
+    let receipts =
+        receipts.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")))?;
+    let entry = |receipt: ErasureReceipt| ErasureEntry {
+        requested_at_height: receipt.erasure.requested_at,
+        party: receipt.erasure.party.to_string(),
+        heights: receipt.erasure.heights,
+        leaves_count: receipt.erasure.leaves_count,
+        validator: receipt.validator.to_string(),
+        signature: receipt.signature.to_string(),
+    };
+    Ok(Json(receipts.into_iter().map(entry).collect()))
 }

@@ -14,6 +14,7 @@
 //! | [`snapshot`] | the certified state after a block, from which a node can start |
 //! | [`restore`] | starts a ledger from a backup |
 //! | [`admin`] | asks a running node for a backup or a snapshot |
+//! | `upkeep` | checks the store again, forgets old bodies, answers the operator |
 //! | [`mempool`] | what waits for a block |
 //! | [`data_dir`] | the data directory, held by one process |
 //! | `clock_offset` | this machine's clock against the other validators' |
@@ -41,4 +42,5 @@ pub mod restore;
 pub mod snapshot;
 pub mod store;
 pub mod submit;
+mod upkeep;
 mod validator;

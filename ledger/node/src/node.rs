@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::clock_offset::ClockOffset;
 use crate::config::{LoadedNode, SnapshotSource};
 use crate::consensus::{self, ConsensusConfig, ConsensusError, ConsensusStatus};
@@ -19,7 +18,8 @@ use crate::http::{self, Pages};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
 use crate::snapshot::{self, InstallError, NotFetched, SnapshotFileError};
-use crate::store::{self, Store, StoreError};
+use crate::store::{Store, StoreError};
+use crate::upkeep::Upkeep;
 use crate::validator::{Validator, random_salt};
 
 /// Why a node did not start, or ended before it was asked to.
@@ -80,7 +80,7 @@ pub async fn run(
 ) -> Result<(), NodeError> {
     let _held = DataDir::take(&config.data_dir)?;
     start_from_snapshot(&config, clock.as_ref(), &shutdown).await?;
-    let LoadedNode { genesis, data_dir, consensus, mesh, .. } = config;
+    let LoadedNode { genesis, data_dir, prune_after_days, consensus, mesh, .. } = config;
     let (store, state) = Store::open(&data_dir, &genesis).await?;
     tracing::info!(height = state.height(), chain = %genesis.chain_id(), "the ledger is open");
     let drift_max_ms = i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX);
@@ -119,6 +119,9 @@ pub async fn run(
         announced: announced.clone(),
         genesis: Arc::new(borsh::to_vec(&genesis).unwrap_or_default()),
     };
+    let (store_kept, state_watched) = (store.clone(), state.clone());
+    let upkeep =
+        Upkeep { store: store_kept, genesis, data_dir, state: state_watched, prune_after_days };
     let pages = Pages {
         moniker,
         state,
@@ -132,10 +135,7 @@ pub async fn run(
     };
     // Whatever ends first takes the others with it.
     let ending = shutdown.child_token();
-    let patrol = store::patrol(store.clone(), genesis.clone(), ending.clone());
-    let patrol = tokio::spawn(patrol);
-    let admin = admin::serve(data_dir, store.clone(), genesis, ending.clone());
-    let admin = tokio::spawn(admin);
+    let upkeep = tokio::spawn(upkeep.run(ending.clone()));
     let mut gossip = tokio::spawn(gossip.run(ending.clone()));
     let mut pages = tokio::spawn(http::serve(pages, listener, ending.clone()));
     let node = Node { consensus, mesh, announced, status, ending: ending.clone() };
@@ -143,7 +143,7 @@ pub async fn run(
     let part = tokio::select! {
         result = &mut deciding => {
             ending.cancel();
-            for task in [gossip, pages, patrol, admin] {
+            for task in [gossip, pages, upkeep] {
                 let _ = tokio::time::timeout(Duration::from_secs(5), task).await;
             }
             store.close().await;

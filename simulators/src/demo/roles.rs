@@ -142,6 +142,7 @@ fn write_validator(
         genesis: "../genesis.toml".into(),
         validator_key: "validator.key".into(),
         from_snapshot: None,
+        prune_after_days: None,
         http_listen: place.http.to_string(),
         consensus: ConsensusSection {
             transport_key: "consensus.key".into(),

@@ -44,3 +44,21 @@ pub(super) fn remove(directory: &Path) -> Result<(), GuardError> {
     let removed = fs::remove_file(&path).and_then(|()| File::open(directory)?.sync_all());
     removed.map_err(|source| GuardError::Io { path, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stays_until_it_is_removed_and_a_garbled_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(dir.path()).unwrap(), None);
+        let time = Timestamp::from_millis(1_750_000_000_123);
+        write(dir.path(), time).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), Some(time));
+        fs::write(dir.path().join(FILE), "soon").unwrap();
+        assert!(matches!(read(dir.path()), Err(GuardError::Damaged { .. })));
+        remove(dir.path()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), None);
+    }
+}

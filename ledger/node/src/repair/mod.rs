@@ -175,7 +175,7 @@ pub async fn repair(
         shutdown.run_until_cancelled(work).await
     };
     ending.cancel();
-    let mut report = match rebuilt {
+    let (mut report, erased) = match rebuilt {
         None => {
             remove(&draft)?;
             return Err(RepairError::Stopped);
@@ -184,10 +184,11 @@ pub async fn repair(
             remove(&draft)?;
             return Err(error);
         }
-        Some(Ok(report)) => report,
+        Some(Ok(done)) => done,
     };
     // The last word: everything in the fresh file holds, signatures included.
     report.height = Store::check_file(&draft, &task.genesis).await?;
+    Store::erase_again(&draft, &task.genesis, &erased).await?;
     report.kept_aside = Some(put_in_place(&path, &draft)?);
     report.signed_height = signed_ahead(&task.data_dir, report.height);
     Ok(report)

@@ -6,13 +6,14 @@ use ledger::certificate::CommitCertificate;
 use ledger::handover::Handover;
 use ledger::results::{ServedBlock, results_root};
 use ledger::state::State;
+use market::member::PartyId;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::{Peers, RepairError, RepairProgress, RepairReport, RepairTask};
 use crate::store::{
-    Access, BlockRow, CertifiedHeader, Database, Finding, SNAPSHOT_EVERY, Sets, SnapshotRow,
-    StoredRow, Walk, insert_handover,
+    Access, BlockRow, CertifiedHeader, Database, ErasureReceipt, Finding, SNAPSHOT_EVERY, Sets,
+    SnapshotRow, StoredRow, Walk, insert_handover,
 };
 
 /// How many blocks are written in one transaction.
@@ -33,6 +34,8 @@ pub(super) struct Rebuild<'a> {
     ending: CancellationToken,
     tell: &'a mut (dyn FnMut(RepairProgress) + Send),
     report: RepairReport,
+    /// Whom this node has erased; what was fetched may name them again.
+    erased: Vec<PartyId>,
 }
 
 impl<'a> Rebuild<'a> {
@@ -48,12 +51,15 @@ impl<'a> Rebuild<'a> {
         new.prepare(&task.genesis.chain_id()).await?;
         let sets = Sets::new(task.genesis.chain_id(), task.genesis.validators.clone());
         let walk = Walk::new(task.genesis.chain_id(), sets, None);
-        let (waiting, report) = (Vec::new(), RepairReport::default());
+        let (waiting, report, erased) = (Vec::new(), RepairReport::default(), Vec::new());
         let (replayed, peers) = (None, None);
-        Ok(Self { task, old, new, walk, waiting, replayed, peers, ending, tell, report })
+        Ok(Self { task, old, new, walk, waiting, replayed, peers, ending, tell, report, erased })
     }
 
-    pub(super) async fn run(mut self, found: Finding) -> Result<RepairReport, RepairError> {
+    pub(super) async fn run(
+        mut self,
+        found: Finding,
+    ) -> Result<(RepairReport, Vec<PartyId>), RepairError> {
         self.start_behind_base().await?;
         let tip = self.tip().await;
         let mut height = self.walk.height();
@@ -75,6 +81,7 @@ impl<'a> Rebuild<'a> {
         self.write().await?;
         self.states(tip).await?;
         self.proposed(tip).await;
+        self.erasures().await?;
         if self.report.damaged.is_empty() {
             self.report.damaged.push(found);
         }
@@ -85,7 +92,7 @@ impl<'a> Rebuild<'a> {
             old.close().await;
         }
         self.new.close().await;
-        Ok(self.report)
+        Ok((self.report, self.erased))
     }
 
     /// The chain here may start behind a snapshot from which this node was started.
@@ -337,6 +344,9 @@ impl<'a> Rebuild<'a> {
                 }
             }
         }
+        if base.is_some() && self.new.snapshot_before(tip).await?.is_none() {
+            return Err(RepairError::NoState);
+        }
         let wanted = tip.saturating_sub(tip.checked_rem(SNAPSHOT_EVERY).unwrap_or_default());
         if wanted <= base_height || self.new.has_snapshot(wanted).await? {
             return Ok(());
@@ -359,5 +369,19 @@ impl<'a> Rebuild<'a> {
             // Losing a proposal loses nothing that was decided.
             let _ = self.new.put_body(&body).await;
         }
+    }
+    /// The receipts for what was erased, and the same erased from what was fetched.
+    async fn erasures(&mut self) -> Result<(), RepairError> {
+        let Some(old) = self.old.clone() else { return Ok(()) };
+        let receipts = match old.erasures(&self.task.genesis.chain_id()).await {
+            Ok(receipts) => receipts,
+            Err(error) => {
+                self.report.damaged.extend(error.finding());
+                return Ok(());
+            }
+        };
+        self.new.put_all(receipts.iter().map(ErasureReceipt::insert)).await?;
+        self.erased = receipts.iter().map(|receipt| receipt.erasure.party).collect();
+        Ok(())
     }
 }

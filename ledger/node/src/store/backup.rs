@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::check::{self, Walk};
+use super::erasures::ErasureReceipt;
 use super::error::{Finding, StoreError};
 use super::prune::StoredRow;
 use super::rows::{CertifiedHeader, SnapshotRow, insert_handover};
@@ -108,6 +109,8 @@ impl Store {
         let mut handovers = self.db.handovers().await?;
         handovers.retain(|handover| handover.header.height <= tip);
         copy.put_all(handovers.iter().map(insert_handover)).await?;
+        let erasures = self.db.erasures(&genesis.chain_id()).await?;
+        copy.put_all(erasures.iter().map(ErasureReceipt::insert)).await?;
         let base = self.db.base().await?;
         copy.put_all(base.iter().map(CertifiedHeader::insert)).await?;
         let sets = check::sets(&self.db, genesis).await?;

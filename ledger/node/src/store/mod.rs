@@ -11,6 +11,7 @@
 
 mod backup;
 mod check;
+mod erasures;
 mod error;
 mod prune;
 mod reading;
@@ -31,15 +32,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use backup::{BackupError, BackupProgress};
 pub use check::check_again;
+pub use erasures::{Erasure, ErasureReceipt};
 pub use error::{Finding, StoreError};
 pub use prune::Erased;
 
 pub(crate) use check::{Walk, patrol};
-pub(crate) use prune::StoredRow;
+pub(crate) use prune::{StoredRow, keep_pruned};
 pub(crate) use rows::{BlockRow, CertifiedHeader, Sets, SnapshotRow, insert_handover};
 pub(crate) use schema::{Access, Database, FILE};
 pub(crate) use writing::SNAPSHOT_EVERY;
 
+use check::Earlier;
 use schema::from_sql;
 
 /// The height up to which certificates were checked.
@@ -65,16 +68,20 @@ impl Store {
     /// [`StoreError`] says what is wrong and what to do; nothing is changed then.
     pub async fn open(data_dir: &Path, genesis: &Genesis) -> Result<(Self, State), StoreError> {
         let db = Database::open(&data_dir.join(FILE), Access::Make).await?;
-        let opened = Self::checked(db.clone(), genesis).await;
+        let opened = Self::checked(db.clone(), genesis, Earlier::Counts).await;
         if opened.is_err() {
             db.close().await;
         }
         opened
     }
 
-    async fn checked(db: Database, genesis: &Genesis) -> Result<(Self, State), StoreError> {
+    async fn checked(
+        db: Database,
+        genesis: &Genesis,
+        earlier: Earlier,
+    ) -> Result<(Self, State), StoreError> {
         db.prepare(&genesis.chain_id()).await?;
-        let checked = check::all(&db, genesis).await?;
+        let checked = check::all(&db, genesis, earlier).await?;
         let sets = Arc::new(Mutex::new(checked.sets));
         let (damage, base_height) = (Arc::default(), checked.base_height);
         let whole_from = Arc::new(AtomicU64::new(checked.whole_from));

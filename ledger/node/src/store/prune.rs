@@ -12,7 +12,11 @@ use market::member::PartyId;
 use market::time::{DeliveryPeriod, Timestamp};
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::Store;
 use super::check;
@@ -110,6 +114,34 @@ pub struct Erased {
     pub leaves_count: u64,
 }
 
+/// How often old blocks are looked for (real time).
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Forgets bodies as they become old enough, until shutdown; without a number of days, never.
+pub(crate) async fn keep_pruned(
+    store: Store,
+    after_days: Option<u32>,
+    state: watch::Receiver<Arc<State>>,
+    shutdown: CancellationToken,
+) {
+    let Some(days) = after_days else { return shutdown.cancelled().await };
+    let age_ms = i64::from(days).saturating_mul(DAY_MS);
+    loop {
+        let now = Arc::clone(&state.borrow());
+        match store.prune(&now, now.time().plus_millis(age_ms.saturating_neg())).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "the bodies of old blocks are forgotten"),
+            Err(error) => store.note(&error),
+        }
+        let waited = shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY));
+        if waited.await.is_none() {
+            return;
+        }
+    }
+}
+
 impl Store {
     /// Forgets the bodies of the oldest blocks: those older than `before`, all of whose delivery
     /// periods are final in `state`, up to the first that must stay. Returns how many.
@@ -193,7 +225,7 @@ impl Store {
     }
 
     /// The highest height that no restart needs: behind it lie two snapshots.
-    async fn last_prunable(&self) -> Result<u64, StoreError> {
+    pub(super) async fn last_prunable(&self) -> Result<u64, StoreError> {
         let newest = sqlx::query_scalar::<_, Option<i64>>("SELECT max(height) FROM snapshots");
         let newest = newest.fetch_one(&self.db.pool).await;
         let newest = newest.map_err(|source| self.db.failed("read snapshots", source))?;

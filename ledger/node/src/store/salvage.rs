@@ -3,18 +3,20 @@
 use ledger::genesis::Genesis;
 use ledger::handover::Handover;
 use ledger::state::State;
+use market::member::PartyId;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use std::path::Path;
 
+use super::Store;
 use super::check;
+use super::check::Earlier;
 use super::error::{Finding, StoreError};
 use super::rows::{
     SNAPSHOT_COLUMNS, SnapshotRow, UNDECIDED_COLUMNS, insert_undecided, read_handover,
     read_undecided,
 };
 use super::schema::{Access, Database, from_sql, to_sql};
-use super::{SIGNATURES_CHECKED, Store};
 use crate::consensus::Undecided;
 
 /// How many heights without a readable row are looked at before the chain counts as ended.
@@ -26,15 +28,31 @@ impl Store {
     /// Checks a store in full, every signature included, and closes it; returns its height.
     pub(crate) async fn check_file(path: &Path, genesis: &Genesis) -> Result<u64, StoreError> {
         let db = Database::open(path, Access::Existing).await?;
-        let forgotten = async {
-            db.prepare(&genesis.chain_id()).await?;
-            db.put_meta(SIGNATURES_CHECKED, "0").await?;
-            let (_, state) = Self::checked(db.clone(), genesis).await?;
-            Ok(state.height())
-        };
-        let height = forgotten.await;
+        let checked = Self::checked(db.clone(), genesis, Earlier::CountsNot).await;
         db.close().await;
-        height
+        checked.map(|(_, state)| state.height())
+    }
+
+    /// Erases parties from a closed store: what was fetched may name them again.
+    pub(crate) async fn erase_again(
+        path: &Path,
+        genesis: &Genesis,
+        parties: &[PartyId],
+    ) -> Result<(), StoreError> {
+        if parties.is_empty() {
+            return Ok(());
+        }
+        let db = Database::open(path, Access::Existing).await?;
+        let erased = async {
+            let (store, _) = Self::checked(db.clone(), genesis, Earlier::Counts).await?;
+            for party in parties {
+                store.erase(party).await?;
+            }
+            Ok(())
+        };
+        let erased = erased.await;
+        db.close().await;
+        erased
     }
 }
 

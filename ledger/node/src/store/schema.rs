@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS pruned (
     certificate BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS erasures (
+    height INTEGER PRIMARY KEY, receipt BLOB NOT NULL, digest BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS handovers (
     height INTEGER PRIMARY KEY,
     header BLOB NOT NULL,

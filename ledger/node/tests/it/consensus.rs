@@ -342,6 +342,42 @@ async fn a_lost_ledger_is_fetched_again_before_the_validator_votes() {
     cluster.stop().await;
 }
 
+/// Its ledger came from a backup and nobody knows what its key has signed since: it votes once the
+/// others have gone on without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_validator_watches_until_the_others_have_gone_on() {
+    let mut cluster = Cluster::new("restored", 4);
+    cluster.nodes.iter_mut().for_each(Node::start);
+    for number in 0..3 {
+        cluster.submit(number);
+        cluster.all_commit(number).await;
+    }
+    cluster.nodes[3].stop().await;
+    let height = lock(&cluster.nodes[3].toy.disk).blocks.len();
+    let data_dir = cluster.nodes[3].config.data_dir.clone();
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    std::fs::create_dir_all(&data_dir).unwrap();
+    // A block of the toy's chain has the time of its height in minutes.
+    std::fs::write(data_dir.join("watch-until"), format!("{}", (height + 1) * 60_000)).unwrap();
+    cluster.nodes[3].start();
+    // Without it the others are still a quorum, and it follows them.
+    for number in 10..12 {
+        cluster.submit(number);
+        cluster.all_commit(number).await;
+    }
+    // With another one down its votes are needed.
+    cluster.nodes[0].stop().await;
+    cluster.submit(20);
+    cluster.all_commit(20).await;
+    assert!(!data_dir.join("watch-until").exists());
+    assert!(data_dir.join("last-signed").exists());
+    let seen = cluster
+        .running()
+        .map(|node| node.running.as_ref().expect("the node runs").status.borrow().evidence_count);
+    assert_eq!(seen.sum::<u64>(), 0, "nobody has seen two statements about one step");
+    cluster.stop().await;
+}
+
 /// With the ledger, and with the engine's log alone, as after a crash before the first commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_validator_whose_record_is_lost_does_not_sign_again() {

@@ -158,7 +158,8 @@ async fn a_malformed_file_is_salvaged() {
         let after = store.served(1, 100, true, usize::MAX).await.unwrap();
         store.close().await;
         assert_eq!(after, before[..height], "page {page}");
-        assert_eq!(std::fs::read(report.kept_aside.unwrap()).unwrap(), broken);
+        let kept = std::fs::read(report.kept_aside.unwrap()).unwrap();
+        assert!(kept == broken, "what is damaged is kept as it was");
     }
 }
 
@@ -203,7 +204,7 @@ async fn a_peer_that_lies_is_refused_and_another_is_asked() {
         let damaged = std::fs::read(&stored.path).unwrap();
         let error = mend_briefly(&stored, &liar).await;
         assert!(matches!(error, RepairError::NobodyServes { .. }), "{error}");
-        assert_eq!(std::fs::read(&stored.path).unwrap(), damaged);
+        assert!(std::fs::read(&stored.path).unwrap() == damaged, "nothing is changed");
         assert!(!draft(stored.dir.path()).exists());
     }
 }
