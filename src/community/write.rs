@@ -104,6 +104,7 @@ pub(crate) fn write_validator(
         data_dir: "data".into(),
         genesis: "genesis.toml".into(),
         from_snapshot: None,
+        prune_after_days: None,
         validator_key: "validator.key".into(),
         http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, plan.http_port)).to_string(),
         consensus: ConsensusSection {

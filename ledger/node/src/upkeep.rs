@@ -24,10 +24,14 @@ impl Upkeep {
     /// Works until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let Self { store, genesis, data_dir, state, prune_after_days } = self;
-        tokio::join!(
-            patrol(store.clone(), genesis.clone(), shutdown.clone()),
-            keep_pruned(store.clone(), prune_after_days, state, shutdown.clone()),
-            admin::serve(data_dir, store, genesis, shutdown),
-        );
+        let tasks = [
+            tokio::spawn(patrol(store.clone(), genesis.clone(), shutdown.clone())),
+            tokio::spawn(keep_pruned(store.clone(), prune_after_days, state, shutdown.clone())),
+            tokio::spawn(admin::serve(data_dir, store, genesis, shutdown)),
+        ];
+        for task in tasks {
+            // A part that panicked has said so itself; the others go on.
+            let _ = task.await;
+        }
     }
 }

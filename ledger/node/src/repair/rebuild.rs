@@ -380,7 +380,8 @@ impl<'a> Rebuild<'a> {
                 return Ok(());
             }
         };
-        self.new.put_all(receipts.iter().map(ErasureReceipt::insert)).await?;
+        let rows: Vec<_> = receipts.iter().map(ErasureReceipt::insert).collect();
+        self.new.put_all(rows).await?;
         self.erased = receipts.iter().map(|receipt| receipt.erasure.party).collect();
         Ok(())
     }

@@ -67,7 +67,7 @@ impl ErasureReceipt {
         }
     }
 
-    pub(super) fn insert(&self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+    pub(crate) fn insert(&self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
         let (height, receipt) = (to_sql(self.erasure.requested_at), bytes(self));
         let digest = digest("erasures", &[&height.to_be_bytes(), &receipt]);
         sqlx::query("INSERT OR REPLACE INTO erasures (height, receipt, digest) VALUES (?, ?, ?)")
