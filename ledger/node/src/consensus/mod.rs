@@ -27,12 +27,14 @@
 //!
 //! A validator whose ledger ends before what it has signed, because the ledger was lost, watches
 //! first: it fetches the chain by value sync, and votes once the chain has passed the height at
-//! which it signed last, or stands there because the others cannot decide it alone.
+//! which it signed last, or stands there because the others cannot decide it alone. The same holds
+//! for one whose signer has refused to contradict its record, because its log was damaged and knows
+//! less than the record.
 //!
 //! # Safety
 //!
-//! A block body is durable before this node proposes it or votes for it, a statement is in the
-//! guard's record before it is signed, and block and certificate are durable before the next
+//! A block body is durable before this node proposes it or votes for it, what led to a statement is
+//! in the log and the statement in the guard's record before it is signed, and block and certificate are durable before the next
 //! height starts. After a crash the same block is proposed again for the same round.
 
 mod application;
@@ -171,9 +173,6 @@ pub enum ConsensusError {
         "the consensus engine halted for safety; look at the disk and the log before a restart"
     )]
     SafetyFailure,
-    /// The signer refused to contradict its record.
-    #[error("the signer refused, and this validator stopped: {0}")]
-    SignerRefused(String),
     /// The application cannot go on.
     #[error(transparent)]
     Application(#[from] Fatal),
@@ -269,8 +268,9 @@ async fn decide(
     let key = config.signing_key.public();
     let guard = Guard::open(&config.data_dir, config.chain, key, may_have_signed)?;
     let signed_height = guard.last().map_or(0, |signed| signed.height);
-    let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard);
+    let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard, wal.clone());
     let height = application.tip();
+    let mut watched_height = None;
     if height.saturating_add(1) < signed_height {
         tracing::warn!(
             height,
@@ -280,18 +280,32 @@ async fn decide(
         // The engine's log is about blocks that were lost with the ledger. The signer's record,
         // which knows all that was signed, stays.
         remove_log(&wal)?;
-        let (engine, log) = (engine.watching(), logs.join("watching.wal"));
-        let session = Session { config: &config, engine, signer: &signer, wal: &log };
-        let watched = session.run(application, Some(signed_height), &shutdown, &status);
-        application = watched.await?;
-        remove_log(&log)?;
-        if shutdown.is_cancelled() {
-            return Ok(());
-        }
+        watched_height = Some(signed_height);
     }
-    log::check(&wal)?;
-    let session = Session { config: &config, engine, signer: &signer, wal: &wal };
-    session.run(application, None, &shutdown, &status).await.map(drop)
+    let watching_wal = logs.join("watching.wal");
+    while !shutdown.is_cancelled() {
+        if watched_height.is_some() {
+            let engine = engine.watching();
+            let session = Session { config: &config, engine, signer: &signer, wal: &watching_wal };
+            let watched = session.run(application, watched_height, &shutdown, &status);
+            (application, _) = watched.await?;
+            remove_log(&watching_wal)?;
+        }
+        if shutdown.is_cancelled() {
+            break;
+        }
+        log::check(&wal)?;
+        let signer = signer.renewed();
+        let session =
+            Session { config: &config, engine: engine.clone(), signer: &signer, wal: &wal };
+        let (given_back, refusal) = session.run(application, None, &shutdown, &status).await?;
+        let Some(refusal) = refusal else { break };
+        application = given_back;
+        let height = application.tip().saturating_add(1);
+        tracing::warn!(height, refusal, "this validator watches until others decide the height");
+        watched_height = Some(height);
+    }
+    Ok(())
 }
 
 /// One life of the engine.
@@ -303,15 +317,15 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Works until shutdown, or, if it only watches, until the chain has passed the height at which
-    /// this validator signed last; then gives the application back.
+    /// Works until shutdown, until the signer refuses, or, if it only watches, until the chain has
+    /// passed a height. Gives the application back, with the words of the refusal.
     async fn run<A: Application>(
         self,
         application: A,
-        signed_height: Option<u64>,
+        watched_height: Option<u64>,
         shutdown: &CancellationToken,
         status: &watch::Sender<ConsensusStatus>,
-    ) -> Result<A, ConsensusError> {
+    ) -> Result<(A, Option<String>), ConsensusError> {
         let Self { config, engine, signer, wal } = self;
         let allowed = engine.peers()?;
         let voter = Voter(Address::of(&config.signing_key.public()));
@@ -333,19 +347,20 @@ impl Session<'_> {
             .map_err(start_failed)?;
 
         let mut driver = Driver::new(config, application, allowed, &channels, status.clone())?;
-        driver.watching = signed_height.map(Watch::new);
+        driver.watching = watched_height.map(Watch::new);
         // The driver ends with all its pending answers dropped: the engine's actors wait for none.
         let (application, result) = driver.run(channels, shutdown).await;
         let result = match result {
-            Err(ConsensusError::EngineStopped) => Err(match signer.refusal().get() {
-                Some(words) => ConsensusError::SignerRefused(words.clone()),
-                None if still_stands(&mut handle).await => ConsensusError::SafetyFailure,
-                None => ConsensusError::EngineStopped,
-            }),
-            other => other,
+            Ok(()) => Ok(None),
+            Err(ConsensusError::EngineStopped) => match signer.refusal().get() {
+                Some(words) => Ok(Some(words.clone())),
+                None if still_stands(&mut handle).await => Err(ConsensusError::SafetyFailure),
+                None => Err(ConsensusError::EngineStopped),
+            },
+            Err(error) => Err(error),
         };
         stop(handle, wal).await;
-        result.map(|()| application)
+        result.map(|refusal| (application, refusal))
     }
 }
 
