@@ -33,9 +33,10 @@
 //!
 //! # Safety
 //!
-//! A block body is durable before this node proposes it or votes for it, what led to a statement is
-//! in the log and the statement in the guard's record before it is signed, and block and certificate are durable before the next
-//! height starts. After a crash the same block is proposed again for the same round.
+//! A block body is durable before this node proposes it or votes for it, what led to a statement
+//! is in the log and the statement in the guard's record before it is signed, and block and
+//! certificate are durable before the next height starts. After a crash the same block is proposed
+//! again for the same round.
 
 mod application;
 mod codec;

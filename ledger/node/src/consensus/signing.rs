@@ -181,7 +181,7 @@ impl GuardedSigner {
         let admitted = admitted.await.map_err(Error::from_source)?.map_err(Error::from_source)?;
         if let Err(refusal) = admitted {
             let words = refusal.to_string();
-            tracing::error!(%refusal, "the signer refuses; this validator signs nothing more at this height");
+            tracing::error!(%refusal, "the signer refuses; this validator watches");
             // A later refusal adds nothing to the first.
             let _ = self.refusal.set(words.clone());
             return Err(Error::from_source(words));
