@@ -105,6 +105,7 @@ impl From<NodeError> for Failure {
                 ConsensusError::BadAddress { .. }
                     | ConsensusError::TransportKey
                     | ConsensusError::Guard(_)
+                    | ConsensusError::DamagedLog { .. }
                     | ConsensusError::NoValidators { .. }
             ),
             NodeError::PartEnded { .. } => false,
@@ -168,8 +169,10 @@ mod tests {
             path: "last-signed".into(),
         });
         assert_eq!(code(NodeError::Consensus(guard).into()), TO_MEND);
-        let refused = ConsensusError::SignerRefused("no".to_owned());
-        assert_eq!(code(NodeError::Consensus(refused).into()), ENDED_BY_ITSELF);
+        let log = ConsensusError::DamagedLog { path: "log".into(), problem: "cut".to_owned() };
+        assert_eq!(code(NodeError::Consensus(log).into()), TO_MEND);
+        let stopped = ConsensusError::EngineStopped;
+        assert_eq!(code(NodeError::Consensus(stopped).into()), ENDED_BY_ITSELF);
         let cut = ConsensusError::EngineStart("its log is cut".to_owned());
         assert_eq!(code(NodeError::Consensus(cut).into()), ENDED_BY_ITSELF);
         assert_eq!(code(NodeError::PartEnded { part: "mesh side" }.into()), ENDED_BY_ITSELF);

@@ -11,8 +11,8 @@
 //! The record is made with a validator's first start and is never missing afterwards. Without it
 //! nobody knows what was signed, so beside a ledger or a log that is not new it is not made again.
 //!
-//! A refusal stops the validator. Others decide the height meanwhile, and after a restart it goes
-//! on from there by value sync.
+//! After a refusal the validator watches: the others decide the height meanwhile, and it goes on
+//! from there by value sync.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -27,15 +27,17 @@
 //!
 //! A validator whose ledger ends before what it has signed, because the ledger was lost, watches
 //! first: it fetches the chain by value sync, and votes once the chain has passed the height at
-//! which it signed last, or stands there because the others cannot decide it alone. One whose
-//! ledger comes from a backup or a snapshot watches until the chain has gone on without it
-//! (`watch_until`).
+//! which it signed last, or stands there because the others cannot decide it alone. The same holds
+//! for one whose signer has refused to contradict its record, because its log was damaged and knows
+//! less than the record. One whose ledger comes from a backup or a snapshot watches until the chain
+//! has gone on without it (`watch_until`).
 //!
 //! # Safety
 //!
-//! A block body is durable before this node proposes it or votes for it, a statement is in the
-//! guard's record before it is signed, and block and certificate are durable before the next
-//! height starts. After a crash the same block is proposed again for the same round.
+//! A block body is durable before this node proposes it or votes for it, what led to a statement
+//! is in the log and the statement in the guard's record before it is signed, and block and
+//! certificate are durable before the next height starts. After a crash the same block is proposed
+//! again for the same round.
 
 mod allow_list;
 mod application;
@@ -178,9 +180,6 @@ pub enum ConsensusError {
         "the consensus engine halted for safety; look at the disk and the log before a restart"
     )]
     SafetyFailure,
-    /// The signer refused to contradict its record.
-    #[error("the signer refused, and this validator stopped: {0}")]
-    SignerRefused(String),
     /// The application cannot go on.
     #[error(transparent)]
     Application(#[from] Fatal),
@@ -312,11 +311,11 @@ async fn decide<A: Application>(
     let key = config.signing_key.public();
     let guard = Guard::open(&config.data_dir, config.chain, key, may_have_signed)?;
     let signed_height = guard.last().map_or(0, |signed| signed.height);
-    let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard);
-    let log = logs.join("watching.wal");
+    let signer = GuardedSigner::new(config.chain, config.signing_key.clone(), guard, wal.clone());
+    let watching_wal = logs.join("watching.wal");
     let watching = |watch| {
         let (engine, watch) = (engine.watching(), Some(watch));
-        Session { config: &config, engine, signer: &signer, wal: &log, watch }
+        Session { config: &config, engine, signer: &signer, wal: &watching_wal, watch }
     };
     if let Some(until) = restored {
         tracing::warn!(
@@ -325,14 +324,16 @@ async fn decide<A: Application>(
             "the ledger comes from a backup or a snapshot; this validator votes once the others \
              have committed a block of a later time (if they cannot without it, give it a new key)"
         );
-        application = watching(Watch::until(until)).run(application, &shutdown, &status).await?;
-        remove_log(&log)?;
+        (application, _) =
+            watching(Watch::until(until)).run(application, &shutdown, &status).await?;
+        remove_log(&watching_wal)?;
         if shutdown.is_cancelled() {
             return Ok(application);
         }
         watch_until::remove(&config.data_dir)?;
     }
     let height = application.tip();
+    let mut watch = None;
     if height.saturating_add(1) < signed_height {
         tracing::warn!(
             height,
@@ -342,16 +343,25 @@ async fn decide<A: Application>(
         // The engine's log is about blocks that were lost with the ledger. The signer's record,
         // which knows all that was signed, stays.
         remove_log(&wal)?;
-        let watch = Watch::past(signed_height);
-        application = watching(watch).run(application, &shutdown, &status).await?;
-        remove_log(&log)?;
-        if shutdown.is_cancelled() {
-            return Ok(application);
-        }
+        watch = Some(Watch::past(signed_height));
     }
-    log::check(&wal)?;
-    let session = Session { config: &config, engine, signer: &signer, wal: &wal, watch: None };
-    session.run(application, &shutdown, &status).await
+    while !shutdown.is_cancelled() {
+        if let Some(watch) = watch.take() {
+            (application, _) = watching(watch).run(application, &shutdown, &status).await?;
+            remove_log(&watching_wal)?;
+            continue;
+        }
+        log::check(&wal)?;
+        let (engine, signer) = (engine.clone(), signer.renewed());
+        let session = Session { config: &config, engine, signer: &signer, wal: &wal, watch: None };
+        let refusal;
+        (application, refusal) = session.run(application, &shutdown, &status).await?;
+        let Some(refusal) = refusal else { break };
+        let height = application.tip().saturating_add(1);
+        tracing::warn!(height, refusal, "this validator watches until others decide the height");
+        watch = Some(Watch::past(height));
+    }
+    Ok(application)
 }
 
 /// One life of the engine.
@@ -365,14 +375,14 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Works until shutdown, or, if it only watches, until the chain has passed what this validator
-    /// may have signed; then gives the application back.
+    /// Works until shutdown, until the signer refuses, or, if it only watches, until it has watched
+    /// enough. Gives the application back, with the words of the refusal.
     async fn run<A: Application>(
         self,
         application: A,
         shutdown: &CancellationToken,
         status: &watch::Sender<ConsensusStatus>,
-    ) -> Result<A, ConsensusError> {
+    ) -> Result<(A, Option<String>), ConsensusError> {
         let Self { config, engine, signer, wal, watch } = self;
         let allowed = AllowList::new(config, application.endpoints())?;
         let engine = engine.admitting(allowed.addresses());
@@ -399,15 +409,16 @@ impl Session<'_> {
         // The driver ends with all its pending answers dropped: the engine's actors wait for none.
         let (application, result) = driver.run(channels, shutdown).await;
         let result = match result {
-            Err(ConsensusError::EngineStopped) => Err(match signer.refusal().get() {
-                Some(words) => ConsensusError::SignerRefused(words.clone()),
-                None if still_stands(&mut handle).await => ConsensusError::SafetyFailure,
-                None => ConsensusError::EngineStopped,
-            }),
-            other => other,
+            Ok(()) => Ok(None),
+            Err(ConsensusError::EngineStopped) => match signer.refusal().get() {
+                Some(words) => Ok(Some(words.clone())),
+                None if still_stands(&mut handle).await => Err(ConsensusError::SafetyFailure),
+                None => Err(ConsensusError::EngineStopped),
+            },
+            Err(error) => Err(error),
         };
         stop(handle, wal).await;
-        result.map(|()| application)
+        result.map(|refusal| (application, refusal))
     }
 }
 

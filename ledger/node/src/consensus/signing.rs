@@ -10,6 +10,9 @@
 //!
 //! There are no vote extensions on this chain, so none is ever signed or accepted.
 
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_malachitebft_core_types::{
@@ -24,7 +27,7 @@ use market::keys::{ChainId, PublicKey, Signature, SigningKey};
 use market::signed::signing_prefix;
 
 use super::context::{Chain, Proposal, Vote};
-use super::guard::{Guard, Statement, Step};
+use super::guard::{Guard, GuardError, Statement, Step};
 
 const PROPOSAL_DOMAIN: &str = "hidamari/proposal/1";
 
@@ -137,12 +140,19 @@ pub(super) struct GuardedSigner {
     chain: ChainId,
     key: SigningKey,
     guard: Arc<Mutex<Guard>>,
+    /// The engine's log.
+    log: PathBuf,
     refusal: Arc<OnceLock<String>>,
 }
 
 impl GuardedSigner {
-    pub(super) fn new(chain: ChainId, key: SigningKey, guard: Guard) -> Self {
-        Self { chain, key, guard: Arc::new(Mutex::new(guard)), refusal: Arc::default() }
+    pub(super) fn new(chain: ChainId, key: SigningKey, guard: Guard, log: PathBuf) -> Self {
+        Self { chain, key, guard: Arc::new(Mutex::new(guard)), log, refusal: Arc::default() }
+    }
+
+    /// The same signer for another life of the engine, without the words of an earlier refusal.
+    pub(super) fn renewed(&self) -> Self {
+        Self { refusal: Arc::default(), ..self.clone() }
     }
 
     /// Where the words of the first refusal are left: the engine stops on it, but keeps no reason.
@@ -151,16 +161,27 @@ impl GuardedSigner {
     }
 
     /// Admits, then signs. Waiting for the disk happens on a blocking thread.
+    ///
+    /// The engine has written down what led to the statement, and syncs it only before it sends the
+    /// statement. Were the record on the disk and that not, a power failure would leave an engine
+    /// that says something else about the same step, and the record would refuse it for good. So
+    /// the log is synced first.
     async fn sign(&self, statement: Statement, bytes: Vec<u8>) -> Result<Signature, Error> {
-        let guard = Arc::clone(&self.guard);
+        let (guard, log) = (Arc::clone(&self.guard), self.log.clone());
         let admitted = tokio::task::spawn_blocking(move || {
+            match File::open(&log).and_then(|log| log.sync_data()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Ok(Err(GuardError::Io { path: log, source: error }));
+                }
+                _ => {}
+            }
             let mut guard = guard.lock().map_err(|_| "the signer's record is poisoned")?;
             Ok::<_, &'static str>(guard.admit(statement))
         });
         let admitted = admitted.await.map_err(Error::from_source)?.map_err(Error::from_source)?;
         if let Err(refusal) = admitted {
             let words = refusal.to_string();
-            tracing::error!(%refusal, "the signer refuses; this validator stops");
+            tracing::error!(%refusal, "the signer refuses; this validator watches");
             // A later refusal adds nothing to the first.
             let _ = self.refusal.set(words.clone());
             return Err(Error::from_source(words));
@@ -287,7 +308,7 @@ mod tests {
 
     fn signer(directory: &std::path::Path) -> GuardedSigner {
         let guard = Guard::open(directory, CHAIN, key().public(), None).unwrap();
-        GuardedSigner::new(CHAIN, key(), guard)
+        GuardedSigner::new(CHAIN, key(), guard, directory.join("no-log"))
     }
 
     #[tokio::test]

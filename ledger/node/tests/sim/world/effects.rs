@@ -160,14 +160,21 @@ impl Rest {
         effect: Effect<Chain>,
     ) -> Result<Resume<Chain>, Failed> {
         match effect {
-            Effect::SignVote(vote, r) => match self.signer.sign_vote(vote).await {
-                Ok(signed) => Ok(r.resume_with(signed)),
-                Err(error) => Err(self.fail(error.to_string())),
-            },
-            Effect::SignProposal(proposal, r) => match self.signer.sign_proposal(proposal).await {
-                Ok(signed) => Ok(r.resume_with(signed)),
-                Err(error) => Err(self.fail(error.to_string())),
-            },
+            // The signer syncs the log before its own record.
+            Effect::SignVote(vote, r) => {
+                self.sync_log()?;
+                match self.signer.sign_vote(vote).await {
+                    Ok(signed) => Ok(r.resume_with(signed)),
+                    Err(error) => Err(self.fail(error.to_string())),
+                }
+            }
+            Effect::SignProposal(proposal, r) => {
+                self.sync_log()?;
+                match self.signer.sign_proposal(proposal).await {
+                    Ok(signed) => Ok(r.resume_with(signed)),
+                    Err(error) => Err(self.fail(error.to_string())),
+                }
+            }
             Effect::VerifySignature(signed, key, r) => {
                 let signature = &signed.signature;
                 let holds = match &signed.message {

@@ -31,7 +31,7 @@ use super::record::Stop;
 use crate::consensus::allow_list::AllowList;
 use crate::consensus::codec::SYNC_BATCH;
 use crate::consensus::context::{Chain, Height, Part};
-use crate::consensus::driver::Driver;
+use crate::consensus::driver::{Driver, Watch};
 use crate::consensus::signing::{ChainVerifier, GuardedSigner};
 use crate::consensus::{Application as _, ConsensusConfig, ConsensusStatus, Guard, Timeouts};
 
@@ -39,6 +39,9 @@ use crate::consensus::{Application as _, ConsensusConfig, ConsensusStatus, Guard
 const EARLY_MAX: usize = 1024;
 /// How many heights ahead, and messages of each, the core keeps.
 const QUEUE: (usize, usize) = (10, 1_000);
+
+/// The log is simulated: there is no file that the signer could sync.
+const NO_LOG: &str = "/nonexistent/consensus.wal";
 
 /// What travels between nodes.
 #[derive(Debug, Clone)]
@@ -74,6 +77,8 @@ pub(super) struct Setting {
     pub(super) guard: Guard,
     pub(super) disk: Disk,
     pub(super) allowed: BTreeSet<PeerId>,
+    /// The height until which it only fetches blocks.
+    pub(super) watched_height: Option<u64>,
     /// Sends bodies that are longer than a block can be.
     pub(super) oversized: bool,
 }
@@ -97,7 +102,7 @@ pub(super) struct Engine {
 impl Engine {
     /// A process that starts: its driver, and the core at its first height.
     pub(super) async fn start(setting: Setting, member: Member) -> Self {
-        let Setting { chain, key, guard, disk, allowed, oversized } = setting;
+        let Setting { chain, key, guard, disk, allowed, watched_height, oversized } = setting;
         let config = ConsensusConfig {
             chain,
             moniker: String::new(),
@@ -122,17 +127,18 @@ impl Engine {
         let allowed = AllowList::new(&config, Vec::new()).unwrap();
         let mut driver = Driver::new(&config, member, allowed, &channels, status).unwrap();
         driver.opening = None;
+        driver.watching = watched_height.map(Watch::new);
         let params = Params {
             address: driver.voter,
             threshold_params: core::ThresholdParams::default(),
             value_payload: ValuePayload::ProposalAndParts,
-            enabled: true,
+            enabled: watched_height.is_none(),
         };
         let first = Mail::Start(Height(driver.next_height()), driver.height_params().unwrap());
         let rest = Rest {
             driver,
             published,
-            signer: GuardedSigner::new(chain, key, guard),
+            signer: GuardedSigner::new(chain, key, guard, NO_LOG.into()),
             verifier: ChainVerifier::new(chain),
             disk,
             phase: Phase::Unstarted,
@@ -232,12 +238,17 @@ impl Engine {
                 core::State::new(Chain, height, seats.clone(), self.params.clone(), ahead, each);
             self.core = Some(core);
         }
-        self.rest.is_validator = seats.seat(&self.params.address).is_some();
-        let entries = if self.rest.is_validator {
-            self.rest.disk.log_of(height.0)
-        } else {
-            self.rest.disk.forget_log(height.0);
-            Vec::new()
+        let is_seated = seats.seat(&self.params.address).is_some();
+        self.rest.is_validator = self.params.enabled && is_seated;
+        // One that watches has a log of its own, which nobody needs.
+        let entries = match (self.rest.is_validator, self.params.enabled) {
+            (true, _) => self.rest.disk.log_of(height.0),
+            (false, takes_part) => {
+                if takes_part {
+                    self.rest.disk.forget_log(height.0);
+                }
+                Vec::new()
+            }
         };
         self.rest.timeouts = params.timeouts;
         let (target_time, policy) = (params.target_time, params.vote_extension_policy);

@@ -31,6 +31,7 @@ use engine::{Mail, Out, Wire};
 use household::Household;
 use network::Network;
 use node::Node;
+use record::Stop;
 
 /// How often a node looks for a reason to start the next height, in milliseconds.
 const LOOK_MS: u64 = 100;
@@ -202,6 +203,11 @@ impl World {
             let tip = self.nodes[node].height();
             self.broadcast(node, &Wire::Status { tip });
         }
+        if self.nodes[node].has_watched(self.now_ms) {
+            self.nodes[node].crash();
+            self.at(self.now_ms + LOOK_MS, Event::Starts { node });
+            return;
+        }
         self.nodes[node].look_for_work().await;
         self.at(self.now_ms + LOOK_MS, Event::Looks { node, life, count: count + 1 });
         self.after(node);
@@ -225,6 +231,9 @@ impl World {
         if let Some(stop) = self.nodes[node].take_stop() {
             let down_ms = self.nodes[node].down_ms.take().unwrap_or(RESTART_MS);
             self.nodes[node].crash();
+            if matches!(stop, Stop::Refused(_)) {
+                self.nodes[node].watch(self.now_ms);
+            }
             lock(&self.record).note_stop(self.now_ms, node, stop);
             self.at(self.now_ms + down_ms, Event::Starts { node });
         }

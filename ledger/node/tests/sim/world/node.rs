@@ -31,6 +31,9 @@ use crate::validator::{Committed, Validator};
 /// How long a node waits for the blocks it has asked for before it asks again.
 const FETCH_MS: u64 = 1_500;
 
+/// How long a node watches at most before it tries to vote again.
+const WATCH_MS: u64 = 30_000;
+
 /// A clock of market time that the simulation sets.
 pub(super) struct SimClock {
     now_ms: AtomicI64,
@@ -72,6 +75,8 @@ pub(super) struct Node {
     pub(super) down_ms: Option<u64>,
     /// The transactions in its committed blocks, with the height.
     pub(super) included: BTreeMap<Digest, u64>,
+    /// The height that it leaves to the others, and since when.
+    watches: Option<(u64, u64)>,
     running: Option<Running>,
     asked_at_ms: Option<u64>,
     allowed: BTreeSet<PeerId>,
@@ -109,6 +114,7 @@ impl Node {
             life: 0,
             down_ms: None,
             included: BTreeMap::new(),
+            watches: None,
             running: None,
             asked_at_ms: None,
             allowed: (0..plan.seats.len()).map(peer_of).collect(),
@@ -164,6 +170,7 @@ impl Node {
             guard: self.guard(genesis),
             disk: self.disk.clone(),
             allowed: self.allowed.clone(),
+            watched_height: self.watches.map(|(height, _)| height),
             oversized: self.seat.forgery.is_some_and(|forgery| forgery.is_oversized()),
         };
         let engine = Engine::start(setting, member).await;
@@ -190,6 +197,21 @@ impl Node {
         self.running = None;
         self.life += 1;
         self.disk.lose_unsynced();
+    }
+
+    /// Leaves the height that it stands at to the others.
+    pub(super) fn watch(&mut self, now_ms: u64) {
+        self.watches = Some((self.height() + 1, now_ms));
+    }
+
+    /// Whether it has watched enough; it then starts anew to vote.
+    pub(super) fn has_watched(&mut self, now_ms: u64) -> bool {
+        let passed = |(height, since)| self.height() >= height || now_ms > since + WATCH_MS;
+        let is_enough = self.watches.is_some_and(passed);
+        if is_enough {
+            self.watches = None;
+        }
+        is_enough
     }
 
     pub(super) async fn deliver(&mut self, mail: Mail) {
