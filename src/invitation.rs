@@ -188,6 +188,10 @@ fn from_base32(text: &str) -> Result<Zeroizing<Vec<u8>>, usize> {
         }
         held &= (1 << bits) - 1;
     }
+    // What fills up the last letter is nothing.
+    if held != 0 {
+        return Err(text.len().saturating_sub(1));
+    }
     Ok(bytes)
 }
 

@@ -10,6 +10,9 @@ use crate::keys::{ChainId, PublicKey};
 const DIGITS: usize = 24;
 const GROUP: usize = 4;
 
+/// Ten to the power of [`DIGITS`].
+const RANGE: u128 = 1_000_000_000_000_000_000_000_000;
+
 /// Twenty-four decimal digits that stand for a key in one community: six groups of four, read aloud
 /// in any language. About 80 bits of SHA-256, so nobody finds a second key with the same digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +31,7 @@ impl Fingerprint {
         let digest = Digest::of(&[domain, chain.as_bytes(), key.as_bytes()]);
         let number = digest.as_bytes().iter().take(16);
         let number = number.fold(0_u128, |sum, byte| sum.wrapping_shl(8) | u128::from(*byte));
-        Self(number.checked_rem(10_u128.pow(24)).unwrap_or_default())
+        Self(number.checked_rem(RANGE).unwrap_or_default())
     }
 }
 

@@ -136,7 +136,7 @@ pub(crate) fn write_invitation(
 ) -> Result<(), CommunityError> {
     let Invitation { community, expires_at, .. } = invitation;
     let expires = Timestamp::to_string(expires_at);
-    let head = [("for", name), ("community", community), ("expires_at", &expires)];
+    let head = [("for", name), ("community", community.as_str()), ("expires_at", expires.as_str())];
     let mut table: Table =
         head.into_iter().map(|(key, text)| (key.to_owned(), Value::from(text))).collect();
     table.insert("party".to_owned(), Value::from(party.to_string()));

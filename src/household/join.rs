@@ -3,7 +3,6 @@
 //! Every step can be repeated: keys that are there are kept, a request that stands in a block is
 //! not sent again, and whoever was taken in meanwhile is told at once.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use mesh::{MeshConfig, Topic, TransportKey};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::household::files::Files;
+use crate::household::files::{Files, write};
 use crate::household::options::Join;
 use crate::invitation::Invitation;
 use crate::visit::{Door, failed, read_genesis};
@@ -231,7 +230,5 @@ fn keep_genesis(path: &Path, genesis: &Genesis) -> Result<(), Failure> {
         return Ok(());
     }
     let text = ledger::genesis::write(genesis).map_err(Failure::start)?;
-    crate::household::files::write(path, &text)?;
-    // It is the same for everybody: nothing in it is secret.
-    fs::metadata(path).map(drop).map_err(|error| Failure::file(path, &error))
+    write(path, &text)
 }

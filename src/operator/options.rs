@@ -139,7 +139,7 @@ pub(crate) struct OneParty {
 
 /// From when on something holds.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct From {
+pub(crate) struct Since {
     /// The beginning of the first period for which it holds, for example 2026-12-01T00:00:00+01:00
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) from: Timestamp,
@@ -151,7 +151,7 @@ pub(crate) struct Tariff {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: Since,
     /// What a household pays the supplier per kWh, at all times
     #[arg(long, value_name = "PRICE", requires = "feed_in")]
     pub(crate) retail: Option<Price>,
@@ -174,7 +174,7 @@ pub(crate) struct Grid {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: Since,
     /// The zone, by its number
     #[arg(long)]
     pub(crate) zone: u16,
@@ -204,7 +204,7 @@ pub(crate) struct Mechanism {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: Since,
     /// How
     #[arg(value_enum)]
     pub(crate) mechanism: crate::clear::Mechanism,
@@ -271,7 +271,7 @@ pub(crate) struct Approve {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: Since,
     /// The beginning of the last period
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) through: Timestamp,

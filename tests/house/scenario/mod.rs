@@ -2,6 +2,7 @@
 //! stored chains are audited against the laws of the market.
 
 mod attack;
+mod community;
 mod faults;
 mod proof;
 mod raw_peer;

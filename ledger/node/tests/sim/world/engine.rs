@@ -127,7 +127,7 @@ impl Engine {
         let allowed = AllowList::new(&config, Vec::new()).unwrap();
         let mut driver = Driver::new(&config, member, allowed, &channels, status).unwrap();
         driver.opening = None;
-        driver.watching = watched_height.map(Watch::new);
+        driver.watching = watched_height.map(Watch::past);
         let params = Params {
             address: driver.voter,
             threshold_params: core::ThresholdParams::default(),
