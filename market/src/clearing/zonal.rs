@@ -128,9 +128,8 @@ fn curve(
     Ok(curve)
 }
 
-/// The price of a zone whose net export is known: by the k-rule within the prices that its own
-/// curve supports, moved as little as the edge above demands. The price above, less or plus the
-/// charge, binds from the side to which the edge has room, and from both while something flows.
+/// The price of a zone whose net export is known: by the k-rule within the prices that both its own
+/// curve and the edge above support. An end that the zone's own orders leave open is the edge's.
 fn rank(
     node: Node,
     curve: &Curve,
@@ -139,30 +138,50 @@ fn rank(
     grid: &Grid,
     terms: &Terms<'_>,
 ) -> Result<Rank, Overflow> {
-    let way = grid.way(node);
-    let above = way.map(|way| ranks[way.parent]);
-    let own = match curve.interval(flow) {
-        (Some(low), Some(high)) => inside(low, high, terms)?,
-        (Some(end), None) | (None, Some(end)) => end,
-        (None, None) => above.unwrap_or_default(),
+    let (low, high) = curve.interval(flow);
+    let Some(way) = grid.way(node) else { return within(low, high, Rank::default(), terms) };
+    let above = ranks[way.parent];
+    let (least, most) = bounds(&way, flow, above)?;
+    let rank = within(low.max(least), tighter(high, most), above, terms)?;
+    let rank = least.map_or(rank, |least| rank.max(least));
+    Ok(most.map_or(rank, |most| rank.min(most)))
+}
+
+/// Between which ranks an edge keeps the zone below it: the rank above, less or plus the charge,
+/// binds from the side to which the edge has room, and from both while something flows.
+fn bounds(way: &Way, flow: i64, above: Rank) -> Result<(Option<Rank>, Option<Rank>), Overflow> {
+    let exporting = above.plus(way.charge.saturating_neg())?;
+    let importing = above.plus(way.charge)?;
+    let least = match flow {
+        flow if flow < 0 => Some(importing),
+        flow if flow < way.up => Some(exporting),
+        _ => None,
     };
-    let (Some(Way { charge, up, down, .. }), Some(above)) = (way, above) else { return Ok(own) };
-    let exporting = above.plus(charge.saturating_neg())?;
-    let importing = above.plus(charge)?;
-    let mut rank = own;
-    if flow < up {
-        rank = rank.max(exporting);
+    let most = match flow {
+        flow if flow > 0 => Some(exporting),
+        flow if flow > way.down.saturating_neg() => Some(importing),
+        _ => None,
+    };
+    Ok((least, most))
+}
+
+/// The lower of two upper ends; a missing one is open.
+fn tighter(one: Option<Rank>, other: Option<Rank>) -> Option<Rank> {
+    one.into_iter().chain(other).min()
+}
+
+/// By the k-rule between two ends; the only one where the other is open, and `without` any.
+fn within(
+    low: Option<Rank>,
+    high: Option<Rank>,
+    without: Rank,
+    terms: &Terms<'_>,
+) -> Result<Rank, Overflow> {
+    match (low, high) {
+        (Some(low), Some(high)) => inside(low, high.max(low), terms),
+        (Some(end), None) | (None, Some(end)) => Ok(end),
+        (None, None) => Ok(without),
     }
-    if flow > 0 {
-        rank = rank.min(exporting);
-    }
-    if flow > down.saturating_neg() {
-        rank = rank.min(importing);
-    }
-    if flow < 0 {
-        rank = rank.max(importing);
-    }
-    Ok(rank)
 }
 
 /// The k-rule; a lower end that is no whole number of ticks is not undercut.
