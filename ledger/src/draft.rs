@@ -54,8 +54,9 @@ pub enum DraftError {
     Unbalanced(u64),
 }
 
-/// How many periods one block settles for the first time: after a long halt there may be hundreds,
-/// and what a block decides must stay small enough to be sent. The rest is due in the next one.
+/// How many periods one block settles for the first time, and how many it settles anew: after a long
+/// halt there may be hundreds, one party may correct all that are open at once, and what a block
+/// decides must stay small enough to be sent. The rest is due in the next one.
 const SETTLED_PERIODS_MAX: usize = 16;
 
 /// A block in the making.
@@ -260,7 +261,10 @@ impl Draft {
         if !result.trades.is_empty() {
             let trades = self.state.trades.get_or_insert_with(period, Vec::new);
             trades.extend(result.trades.iter().cloned());
-            self.state.prices.get_or_insert_with(period, ZonePrices::default).note(&result);
+            self.state
+                .prices
+                .get_or_insert_with(period, ZonePrices::default)
+                .note(&result, &zones)?;
             let flows = self.state.flows.get_or_insert_with(period, Flows::default);
             for edge in result.edges.iter().filter(|edge| !edge.flow.is_zero()) {
                 flows.add(edge.zone, edge.flow)?;
@@ -274,9 +278,10 @@ impl Draft {
         Ok(result)
     }
 
-    /// Settles delivered periods for which all readings are in, or whose time to wait is over, at
-    /// most [`SETTLED_PERIODS_MAX`] of them; and anew those that this block corrects.
+    /// Settles delivered periods for which all readings are in, or whose time to wait is over; and
+    /// anew those that are corrected: at most [`SETTLED_PERIODS_MAX`] of either.
     fn settle_due(&mut self) -> Result<(), DraftError> {
+        self.settle_anew()?;
         let over = |period: &DeliveryPeriod| period.end() <= self.time;
         let open: Vec<_> = self.state.delivered().filter(over).collect();
         let mut settled_count = 0_usize;
@@ -288,9 +293,25 @@ impl Draft {
             if first && due && settled_count < SETTLED_PERIODS_MAX {
                 self.settle_period(period)?;
                 settled_count = settled_count.saturating_add(1);
-            } else if !first && self.corrected.contains(&period) {
-                self.settle_period(period)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Settles corrected periods anew, those first that have waited longest.
+    fn settle_anew(&mut self) -> Result<(), DraftError> {
+        for period in std::mem::take(&mut self.corrected) {
+            let waits = self.state.reopened.contains_key(&period);
+            if self.state.settled.contains_key(&period) && !waits {
+                self.state.reopened.insert(period, self.state.height);
+            }
+        }
+        let mut waiting: Vec<_> =
+            self.state.reopened.iter().map(|(period, since)| (*since, *period)).collect();
+        waiting.sort_unstable();
+        for (_, period) in waiting.into_iter().take(SETTLED_PERIODS_MAX) {
+            self.state.reopened.remove(&period);
+            self.settle_period(period)?;
         }
         Ok(())
     }
@@ -360,13 +381,15 @@ impl Draft {
         }
     }
 
-    /// Drops what no later block can change. A period that is final but not settled yet, because
-    /// the chain stood still, is kept until it is.
+    /// Drops what no later block can change. A period that is final but not settled yet, or not yet
+    /// settled anew, is kept until it is.
     fn forget_final(&mut self) {
         let charter = self.state.charter.clone();
-        let State { settled, trades, readings, prices, closed_ex_post, flows, .. } =
+        let State { settled, trades, readings, prices, closed_ex_post, flows, reopened, .. } =
             &mut self.state;
-        let open = |period: &DeliveryPeriod| charter.rules().final_at(*period) > self.time;
+        let open = |period: &DeliveryPeriod| {
+            charter.rules().final_at(*period) > self.time || reopened.contains_key(period)
+        };
         let kept = |period: &DeliveryPeriod| open(period) || !settled.contains_key(period);
         trades.retain(kept);
         readings.retain(kept);

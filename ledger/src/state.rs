@@ -13,17 +13,19 @@ use market::member::{Member, Membership, PartyId};
 use market::reading::Quality;
 use market::rules::MarketRules;
 use market::schedule::Schedule;
-use market::settlement::{Delivery, Metered, PartySettlement, Settlement, ZonePrices};
+use market::settlement::{Delivery, Expected, Metered, PartySettlement, Settlement, ZonePrices};
 use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
 use market::zone::{Flows, ZoneTree};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::block::BlockHash;
 use crate::charter::Charter;
 use crate::genesis::Genesis;
+use crate::history::History;
 use crate::leaves::{Leaves, leaf};
 use crate::merkle::{self, KeptTree};
 use crate::posting::Accounts;
@@ -65,6 +67,8 @@ pub struct State {
     pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, GateIndex>,
     /// What the gates that have closed send over the lines of a period.
     pub(crate) flows: Leaves<12, DeliveryPeriod, Flows>,
+    /// The settled periods that are to be settled anew, each with the height since which it waits.
+    pub(crate) reopened: Leaves<20, DeliveryPeriod, u64>,
     pub(crate) accounts: Accounts,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]
@@ -89,6 +93,7 @@ impl State {
             curves: Leaves::default(),
             closed_ex_post: Leaves::default(),
             flows: Leaves::default(),
+            reopened: Leaves::default(),
             accounts: Accounts::default(),
             tree: Arc::default(),
         }
@@ -160,7 +165,8 @@ impl State {
     }
 
     /// The earliest instant at which the clock alone makes a block necessary: a gate closes, or a
-    /// period's missing readings are estimated. `None` while nothing is open.
+    /// period's missing readings are estimated; at once if a block was too small for all that is due.
+    /// `None` while nothing is open.
     pub fn next_due_at(&self) -> Option<Timestamp> {
         let gate = |(period, book): (&DeliveryPeriod, &PeriodBook)| {
             self.rules().gates.closes_at(*period, book.next_gate())
@@ -177,7 +183,8 @@ impl State {
                 false => self.rules().estimated_from(period),
             }
         };
-        gates.chain(unsettled.map(settlement)).min()
+        let reopened = self.reopened.keys().map(|_| self.time);
+        gates.chain(unsettled.map(settlement)).chain(reopened).min()
     }
 
     /// The periods of which something is known that is to be settled.
@@ -285,6 +292,7 @@ impl State {
             .chain(self.curves.hashes())
             .chain(self.closed_ex_post.hashes())
             .chain(self.flows.hashes())
+            .chain(self.reopened.hashes())
     }
 
     /// How each party of a period came out so far.
@@ -296,11 +304,15 @@ impl State {
         self.settled.get(&period)?.parties.get(party)
     }
 
-    /// Where each member is connected, and its reading of a period, if it came.
+    /// Where each member is connected, and its reading of a period; what is expected of it, if that
+    /// did not come.
     pub(crate) fn deliveries(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Delivery> {
-        let metered = |party: &PartyId| self.reading(period, party).map(|reading| reading.metered);
+        let history = LazyCell::new(|| History::of(self, period));
         let delivery = |(party, member): (&PartyId, &Member)| {
-            (*party, Delivery { zone: member.zone, metered: metered(party) })
+            let metered = self.reading(period, party).map(|reading| reading.metered);
+            let expected =
+                if metered.is_none() { history.expected(party) } else { Expected::default() };
+            (*party, Delivery { zone: member.zone, metered, expected })
         };
         self.members().iter().map(delivery).collect()
     }
