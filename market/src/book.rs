@@ -26,6 +26,8 @@ pub struct PeriodBook {
     live: BTreeMap<BookKey, LiveOrder>,
     filled: BTreeMap<BookKey, Energy>,
     gates_closed: u8,
+    /// How many orders have been placed, replaced ones included.
+    placed_count: u64,
 }
 
 /// What stands of an order after the gates that have closed. An order without steps is a
@@ -34,6 +36,9 @@ pub struct PeriodBook {
 struct LiveOrder {
     id: OrderId,
     sequence: u64,
+    /// The how-manieth order of the book it is: sequences are counted by each side for itself and
+    /// say nothing about which of a party's two orders is older.
+    placed: u64,
     steps: Vec<Step>,
     preferences: Preferences,
 }
@@ -77,9 +82,11 @@ impl PeriodBook {
     /// Places an order, replacing the party's earlier one for this period and side.
     pub fn place(&mut self, admitted: &AdmittedOrder) {
         let order = admitted.order();
+        self.placed_count = self.placed_count.saturating_add(1);
         let live = LiveOrder {
             id: admitted.id(),
             sequence: order.sequence,
+            placed: self.placed_count,
             steps: order.steps.clone(),
             preferences: order.preferences.clone(),
         };
@@ -103,10 +110,14 @@ impl PeriodBook {
 
     /// Closes the book for its next gate.
     ///
-    /// `salt` is the hash of the block before the one that closes the book: nobody who could
-    /// still change an order knew it, so nobody can choose who gets the odd watt-hours of a tie.
+    /// `salt` is the hash of the block before the one that closes the book, and decides who gets the
+    /// odd watt-hours of a tie. Nobody knows it while he can still change an order, but for the
+    /// proposer of that block: what it puts into the block, down to the millisecond of its time and
+    /// an order of its own, makes the hash, so it can try until it likes the lots. That is worth a
+    /// watt-hour for each tie; under the trade reduction, which of equal limits at the margin stays
+    /// out.
     /// Orders of parties that are no longer members stay out. Where a party's own bid reaches its
-    /// own offer, the older of the two stays out, because nobody trades with himself.
+    /// own offer, the one that was placed earlier stays out, because nobody trades with himself.
     pub fn seal(&self, period: DeliveryPeriod, members: &Membership, salt: Digest) -> SealedBook {
         let mut sealed = SealedBook {
             period,
@@ -168,8 +179,7 @@ impl PeriodBook {
             }
             _ => false,
         };
-        // On equal sequences the bid yields, so that exactly one of the two does.
-        crosses && (order.sequence, side == Side::Sell) < (other.sequence, side == Side::Buy)
+        crosses && order.placed < other.placed
     }
 }
 
