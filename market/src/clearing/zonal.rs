@@ -14,7 +14,7 @@ use crate::Overflow;
 use crate::clearing::curve::{Curve, Increment, Rank, flow_at};
 use crate::clearing::places::{Place, Places, index};
 use crate::clearing::ration::{Claim, ration, zone_lot};
-use crate::clearing::{ClearingError, PARALLEL_FROM, Terms};
+use crate::clearing::{CURVE_STEPS_MAX, ClearingError, PARALLEL_FROM, Terms};
 use crate::grid::{Grid, Node, PerZone, Way};
 use crate::hash::Digest;
 use crate::order::Side;
@@ -52,6 +52,7 @@ pub(super) fn solve(
     terms: &Terms<'_>,
     salt: &Digest,
 ) -> Result<Solution, ClearingError> {
+    check_depth(places, grid)?;
     let curves = curves(places, grid)?;
     let mut ranks = grid.table(Rank::default());
     let mut solution = Solution {
@@ -89,6 +90,21 @@ fn each<T: Send, E: Send>(
     } else {
         layer.iter().map(work).collect()
     }
+}
+
+/// Whether the curves of all zones fit into memory.
+fn check_depth(places: &Places<'_>, grid: &Grid) -> Result<(), ClearingError> {
+    let mut counted = 0_u64;
+    for (curves, layer) in (1_u64..).zip(grid.layers()) {
+        for node in layer {
+            let own = places.zone(node);
+            let steps = [&own.bids, &own.offers].map(|places_of| places.steps(places_of).len());
+            for count in steps.map(|count| u64::try_from(count).unwrap_or(u64::MAX)) {
+                counted = counted.saturating_add(count.saturating_mul(curves));
+            }
+        }
+    }
+    if counted > CURVE_STEPS_MAX { Err(ClearingError::TooDeep { counted }) } else { Ok(()) }
 }
 
 /// Every zone's net-export curve, the zones below included.
