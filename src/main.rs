@@ -34,7 +34,7 @@ fn main() -> ExitCode {
             process::block_on(process::Size::Small, simulate_meter(meter))
         }
         Command::Verify(Verify::Receipt(receipt)) => verify::receipt(&receipt),
-        Command::Clear(options) => clear::run(&options).map_err(Failure::start),
+        Command::Clear(options) => clear::run(&options).map_err(Failure::from),
     };
     match result {
         Ok(code) => code,
