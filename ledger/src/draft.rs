@@ -135,8 +135,13 @@ impl Draft {
                 if let Some(gate) = gate.filter(|_| unknown && over) {
                     self.state.closed_ex_post.insert(period, gate);
                 }
-                let recorded = RecordedReading { metered, sequence: reading.sequence };
+                let closes_at = self.state.rules().gates.ex_post_closes_at(period);
                 let readings = self.state.readings.get_or_insert_with(period, BTreeMap::new);
+                let at_gate = match closes_at {
+                    Some(closes_at) if self.time < closes_at => Some(metered),
+                    _ => readings.get(&party).and_then(|known| known.at_gate),
+                };
+                let recorded = RecordedReading { metered, sequence: reading.sequence, at_gate };
                 readings.insert(party, recorded);
                 self.corrected.insert(period);
             }
@@ -220,7 +225,7 @@ impl Draft {
 
     /// Clears what the meters counted and earlier gates have not traded, for every period whose gate
     /// after delivery the block's time has reached: at most [`SETTLED_PERIODS_MAX`] of them. What
-    /// the block itself carries comes too late for it.
+    /// the block itself carries comes too late for it, and for the gates that wait for a later block.
     fn close_gates_after_delivery(&mut self) -> Result<(), DraftError> {
         let salt = self.state.tip.digest();
         let charter = self.state.charter.clone();
@@ -231,7 +236,8 @@ impl Draft {
         let due: Vec<_> = self.state.delivered().filter(due).take(SETTLED_PERIODS_MAX).collect();
         for period in due {
             let readings = self.state.readings.get(&period).into_iter().flatten();
-            let readings = readings.map(|(party, reading)| (*party, reading.metered)).collect();
+            let in_time = readings.filter_map(|(party, reading)| Some((*party, reading.at_gate?)));
+            let readings = in_time.collect();
             let residuals = residuals(&readings, self.state.trades(period))?;
             let curves = self.state.curves.get(&CURVES).cloned().unwrap_or_default();
             let corridor = Corridor::from(&charter.rules().rates(period));
@@ -326,6 +332,7 @@ impl Draft {
             period,
             parties: &self.state.deliveries(period),
             trades,
+            mechanism: charter.rules().mechanism.during(period),
             rates: charter.rules().rates(period),
             zones: charter.zones().during(period),
             prices: &prices,

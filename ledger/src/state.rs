@@ -39,6 +39,10 @@ pub struct RecordedReading {
     pub metered: Metered,
     /// The sequence of the message they came in.
     pub sequence: u64,
+    /// What the gate after delivery sees, however late it is carried out: the figures of the newest
+    /// message in a block whose time is before its closing. `None` if there was no such message, or
+    /// there is no such gate.
+    pub at_gate: Option<Metered>,
 }
 
 /// The key of the one entry that holds all standing curves.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
+use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::hash::Digest;
@@ -137,6 +138,7 @@ impl Day {
             period: of.period,
             parties: &of.parties,
             trades: &of.trades,
+            mechanism: &MechanismKind::ZonalAuction,
             rates: self.tariff.rates(of.period),
             zones: &self.zones,
             prices: &of.prices,

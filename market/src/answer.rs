@@ -31,6 +31,8 @@ pub struct Answer {
     /// mechanism with several prices: what this order traded at per kWh, on average and rounded
     /// half to even; and if it traded nothing, the price of its side, where there is one.
     pub price: Option<Price>,
+    /// Whether the order traded at several prices, of which `price` is the average.
+    pub averaged: bool,
     /// What happened to the part that was not filled.
     pub reason: Reason,
 }
@@ -125,7 +127,10 @@ impl Answer {
 
     fn english(&self, name: impl FnOnce(ZoneId) -> String) -> String {
         let (filled, ordered) = (self.filled, self.ordered);
-        let price = self.price.map(|price| price.to_string()).unwrap_or_default();
+        let mut price = self.price.map(|price| price.to_string()).unwrap_or_default();
+        if self.averaged {
+            price.push_str(" on average");
+        }
         let (relation, other) = match self.side {
             Side::Buy => ("below", "offer"),
             Side::Sell => ("above", "bid"),
@@ -201,7 +206,8 @@ impl Answer {
 
     fn japanese(&self, name: impl FnOnce(ZoneId) -> String) -> String {
         let (filled, ordered) = (self.filled, self.ordered);
-        let price = self.price.map(|price| price.to_string()).unwrap_or_default();
+        let average = if self.averaged { "平均" } else { "" };
+        let price = self.price.map(|price| format!("{average}{price}")).unwrap_or_default();
         let (relation, other) = match self.side {
             Side::Buy => ("下回り", "売り注文"),
             Side::Sell => ("上回り", "買い注文"),

@@ -26,13 +26,14 @@ pub(crate) fn price(price: Price) -> String {
 pub(crate) fn answer(answer: &Answer) -> String {
     let when = period(answer.period);
     let verb = if answer.side == Side::Sell { "Sold" } else { "Bought" };
+    let average = if answer.averaged { " on average" } else { "" };
     match answer.price.filter(|_| answer.filled.is_positive()) {
         Some(at) if answer.filled == answer.ordered => {
-            format!("{verb} {} for {when} at {}", answer.filled, price(at))
+            format!("{verb} {} for {when} at {}{average}", answer.filled, price(at))
         }
         Some(at) => {
             let (filled, ordered) = (answer.filled, answer.ordered);
-            format!("{verb} {filled} of {ordered} for {when} at {}", price(at))
+            format!("{verb} {filled} of {ordered} for {when} at {}{average}", price(at))
         }
         None => format!("{when}: {}", answer.sentence(Language::English)),
     }
@@ -60,9 +61,12 @@ mod tests {
             ordered: Energy::from_wh(412),
             filled: Energy::from_wh(412),
             price: "0.21".parse().ok(),
+            averaged: false,
             reason: Reason::Filled,
         };
         assert_eq!(answer(&full), "Sold 0.412 kWh for 14:15-14:30 UTC at 0.21");
+        let averaged = Answer { averaged: true, ..full.clone() };
+        assert_eq!(answer(&averaged), "Sold 0.412 kWh for 14:15-14:30 UTC at 0.21 on average");
         let none = Answer { filled: Energy::ZERO, price: None, reason: Reason::NoTrade, ..full };
         assert_eq!(
             answer(&none),

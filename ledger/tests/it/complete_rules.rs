@@ -8,6 +8,8 @@ use ledger::results::ResultLeaf;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use market::admission::Rejection;
+use market::clearing::MechanismKind;
+use market::clearing::sharing::{Shares, SharingKey, SharingRule};
 use market::energy::Energy;
 use market::gate::{GateIndex, GateSchedule};
 use market::order::{Origin, Preferences, Side, Step};
@@ -206,6 +208,56 @@ fn readings_that_come_after_the_gate_are_settled_without_it() {
     assert_eq!(due, genesis.rules.estimated_from(period));
     let settled = chain.block(due, vec![]);
     assert_eq!(settled.results.settlements.len(), 4);
+}
+
+/// A halt leaves eighteen gates due at once, more than one block carries out.
+#[test]
+fn a_gate_that_waits_for_a_later_block_does_not_see_what_came_after_its_instant() {
+    let mut genesis = genesis();
+    genesis.rules.gates = GateSchedule::with_ex_post(vec![], Some(6 * 3_600_000)).unwrap();
+    genesis.rules.settlement_delay_ms = 6 * 3_600_000;
+    genesis.check().unwrap();
+    let mut chain = Chain::of(&genesis);
+    let in_time = (0..18).flat_map(|n| {
+        let read = |party, figures| reading_in(&genesis, party, quarter(n), figures, 1);
+        [read(0, (100, 0)), read(1, (0, 100))]
+    });
+    chain.block(minute(280), in_time.collect());
+    let last = quarter(17);
+    let late = vec![
+        reading_in(&genesis, 0, last, (500, 0), 2),
+        reading_in(&genesis, 1, last, (0, 500), 2),
+        reading_in(&genesis, 2, last, (300, 0), 1),
+    ];
+    let closed = chain.block(minute(640), late).results.clearings.len();
+    assert_eq!(closed, 16);
+    assert_eq!(chain.state.next_due_at(), Some(minute(640)), "two more gates are due");
+    let results = chain.block(minute(641), vec![]).results.clone();
+    let result = &results.clearings.last().unwrap().result;
+    assert_eq!((results.clearings.len(), result.period, result.volume.wh()), (2, last, 100));
+    assert!(result.trades.iter().all(|trade| trade.buyer == party(0)));
+    // What came late is settled with the figures that came last.
+    let settled = chain.state.party_settlement(last, &party(0)).unwrap();
+    assert_eq!((settled.metered.imported.wh(), settled.bought.wh()), (500, 100));
+}
+
+#[test]
+fn what_a_sharing_key_leaves_to_nobody_is_the_suppliers() {
+    let mut genesis = after_delivery();
+    let shares = Shares::new([(party(0), 400_000)].into()).unwrap();
+    let price = Price::from_micros_per_kwh(200_000);
+    let rule = SharingRule { price, key: SharingKey::Static(shares) };
+    genesis.rules.mechanism = Schedule::always(MechanismKind::Sharing(rule));
+    genesis.check().unwrap();
+    let (mut chain, period) = (Chain::of(&genesis), quarter(20));
+    let readings = [(1_000, 0), (0, 1_000), (0, 0), (0, 0)];
+    let readings = (0..4).map(|n| reading_in(&genesis, n, period, readings[n], 1));
+    chain.block(minute(316), readings.collect());
+    let results = &chain.block(minute(325), vec![]).results;
+    let posted: Vec<_> =
+        results.postings.iter().map(|one| (one.cause, one.amount.micros())).collect();
+    let expected = [(Cause::Trade, 80_000), (Cause::Supplied, 192_000), (Cause::FedIn, 48_000)];
+    assert_eq!(posted, expected);
 }
 
 #[test]

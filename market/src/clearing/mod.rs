@@ -97,6 +97,12 @@ impl MechanismKind {
         }
     }
 
+    /// Whether opposite imbalances of neighbours cancel in settlement. Under a sharing key they do
+    /// not: what the key allots to nobody is the supplier's, or neighbours would get it all the same.
+    pub fn pools(&self) -> bool {
+        !matches!(self, Self::Sharing(_))
+    }
+
     /// Whether the mechanism can stand over this grid. All but the zonal auction know one zone:
     /// several are as one only if no edge between them has a charge or a capacity.
     ///

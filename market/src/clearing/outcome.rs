@@ -118,6 +118,7 @@ impl Outcome {
             ordered: Energy::from_wh(sum),
             filled: verdict.filled,
             price: at.and_then(|at| self.zones.get(at)?.price),
+            averaged: false,
             reason: verdict.reason,
         }
     }

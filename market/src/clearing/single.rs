@@ -77,6 +77,10 @@ struct Tally {
     energy: i64,
     /// Price x energy, in thousandths of a micro-unit.
     amount: i128,
+    /// The price of its last trade.
+    price: Option<Price>,
+    /// Whether another trade had another price.
+    several: bool,
 }
 
 impl Tally {
@@ -85,6 +89,8 @@ impl Tally {
         self.energy = self.energy.checked_add(energy.wh()).ok_or(failed)?;
         let part = i128::from(price.micros_per_kwh()).checked_mul(i128::from(energy.wh()));
         self.amount = part.and_then(|part| self.amount.checked_add(part)).ok_or(failed)?;
+        self.several |= self.price.is_some_and(|other| other != price);
+        self.price = Some(price);
         Ok(())
     }
 }
@@ -251,6 +257,7 @@ impl<'a> Market<'a> {
             ordered: Energy::sum(order.steps.iter().map(|step| step.energy))?,
             filled: Energy::from_wh(tally.energy),
             price: Price::per(tally.amount, i128::from(tally.energy))?.or(told),
+            averaged: tally.several,
             reason,
         })
     }

@@ -9,7 +9,7 @@
 //!
 //! What one neighbour is long cancels what another is short, inside a zone first and then up the
 //! tree (module `pool`), at the zone's clearing price. Only the rest goes to the supplier at the
-//! tariffs.
+//! tariffs; under a sharing key, which pools nothing, all of it does.
 //!
 //! [`settle`] is a pure function (law S1): settled again from the same facts it gives the same, so
 //! a late or corrected reading is settled by settling the period anew and posting the
@@ -26,6 +26,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;
 
 use crate::Overflow;
+use crate::clearing::MechanismKind;
 use crate::energy::Energy;
 use crate::grid::Grid;
 use crate::member::PartyId;
@@ -101,6 +102,8 @@ pub struct Facts<'a> {
     pub parties: &'a BTreeMap<PartyId, Delivery>,
     /// The trades of all gates of the period.
     pub trades: &'a [Trade],
+    /// How the community trades in the period: it says whether imbalances are pooled.
+    pub mechanism: &'a MechanismKind,
     /// What the supplier charges and pays in the period.
     pub rates: Rates,
     /// The grid of the period, with its charges. Its capacities do not matter here: what was

@@ -117,13 +117,17 @@ struct Sides {
     short: Side,
 }
 
-/// Cancels opposite imbalances and tells each party's part as it happens.
+/// Cancels opposite imbalances and tells each party's part as it happens; nothing under a mechanism
+/// that does not pool.
 pub(super) fn cancel(
     facts: &Facts<'_>,
     grid: &Grid,
     positions: &Positions,
     mut tell: impl FnMut(Share) -> Result<(), Overflow>,
 ) -> Result<Vec<Pool>, Overflow> {
+    if !facts.mechanism.pools() {
+        return Ok(Vec::new());
+    }
     let prices = prices(grid, facts.prices);
     let mut open = open(grid, positions)?;
     let mut pools = Vec::new();

@@ -47,6 +47,16 @@ fn the_worked_example_of_ten_orders_turns_over_109_7_cents() {
     let told = |n: usize| result.answers.iter().find(|a| a.order == order_id(n)).unwrap();
     // 1.0 at 18 and 1.0 at 20.
     assert_eq!((told(0).reason, told(0).price), (Reason::Filled, Some("0.19".parse().unwrap())));
+    assert!(told(0).averaged && !told(3).averaged);
+    assert_eq!(
+        [Language::English, Language::Japanese].map(|language| told(0).sentence(language)),
+        [
+            "All 2.000 kWh traded at 0.190000 on average.",
+            "2.000 kWhすべてが平均0.190000で約定しました。"
+        ]
+    );
+    let one_price = told(3).sentence(Language::English);
+    assert!(one_price.contains("traded at 0.170000: "), "{one_price}");
     assert_eq!((told(3).filled.wh(), told(3).reason), (1_700, Reason::Rationed));
     assert_eq!(told(8).reason, Reason::NobodyLeft { limit: "0.22".parse().unwrap() });
     assert_eq!(told(9).price, None, "there is no price for an order that trades nothing");
@@ -212,6 +222,7 @@ fn pairs_in_the_middle_of_the_wrong_steps_are_noticed() {
     result.zones[0].price = Some(Price::from_micros_per_kwh(75));
     for answer in &mut result.answers {
         answer.price = Some(Price::from_micros_per_kwh(75));
+        answer.averaged = false;
     }
     assert_eq!(check(&book, &KIND, &terms, &result), Err(BrokenLaw::NotMidpoints));
 }

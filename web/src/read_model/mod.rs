@@ -122,7 +122,12 @@ fn migrations() -> Migrator {
     };
     let first = include_str!("../../migrations/0001_first.sql");
     let zones = include_str!("../../migrations/0002_zones_and_settlement.sql");
-    Migrator::with_migrations(vec![one(1, "first", first), one(2, "zones and settlement", zones)])
+    let averages = include_str!("../../migrations/0003_average_prices.sql");
+    Migrator::with_migrations(vec![
+        one(1, "first", first),
+        one(2, "zones and settlement", zones),
+        one(3, "average prices", averages),
+    ])
 }
 
 /// A whole number for a column of 64 signed bits.

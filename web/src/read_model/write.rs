@@ -198,8 +198,8 @@ async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result
         };
         sqlx::query(
             "INSERT INTO answers (height, result_index, order_id, party, side, period_start_ms, \
-             gate, ordered_wh, filled_wh, price, reason, reason_limit, reason_zone) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             gate, ordered_wh, filled_wh, price, averaged, reason, reason_limit, reason_zone) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(height)
         .bind(length(*index)?)
@@ -211,6 +211,7 @@ async fn write_answers(tx: &mut Tx<'_>, height: i64, rows: &BlockRows) -> Result
         .bind(answer.ordered.wh())
         .bind(answer.filled.wh())
         .bind(answer.price.map(Price::micros_per_kwh))
+        .bind(i64::from(answer.averaged))
         .bind(answer.reason.code())
         .bind(limit.map(Price::micros_per_kwh))
         .bind(zone.map(|zone| i64::from(zone.0)))

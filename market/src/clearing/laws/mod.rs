@@ -292,7 +292,7 @@ pub fn check_zonal(
     };
     trades::check(&grid, &view, result, &mut standings, &priced)?;
     trades::check_tolls(&grid, &view, result)?;
-    let price = |standing: &Standing<'_>| Ok(view.zones[standing.node].price);
+    let price = |standing: &Standing<'_>| Ok((view.zones[standing.node].price, false));
     let holds = |answer: &Answer, _: &Standing<'_>, left| standing::holds(answer, &view, left);
     standing::check_answers(&standings, result, price, holds)?;
     standing::check_sums(&grid, &view, &standings, result)

@@ -70,8 +70,9 @@ pub(super) fn common<'a>(
         check_paid(standing, paid.get_mut(&standing.order.id))?;
     }
     let price = |standing: &Standing<'_>| {
-        let own = paid.get(&standing.order.id).map(|own| Price::mean(own.iter().copied()));
-        Ok(own.transpose()?.flatten().or(prices.told(standing.side)))
+        let own = paid.get(&standing.order.id).map(Vec::as_slice).unwrap_or_default();
+        let several = own.iter().zip(own.iter().skip(1)).any(|(one, other)| one.0 != other.0);
+        Ok((Price::mean(own.iter().copied())?.or(prices.told(standing.side)), several))
     };
     standing::check_answers(&standings, result, price, holds)?;
     standing::check_sums(&grid, &view, &standings, result)?;

@@ -202,17 +202,18 @@ fn times(a: i64, b: i64) -> i128 {
     i128::from(a).saturating_mul(i128::from(b))
 }
 
-/// Every answer states the order, what became of it, the price that is due, and a reason that
-/// holds.
+/// Every answer states the order, what became of it, the price that is due and whether it is
+/// an average, and a reason that holds.
 pub(super) fn check_answers(
     standings: &Standings<'_>,
     result: &ClearingResult,
-    price: impl Fn(&Standing<'_>) -> Result<Option<Price>, Overflow>,
+    price: impl Fn(&Standing<'_>) -> Result<(Option<Price>, bool), Overflow>,
     holds: impl Fn(&Answer, &Standing<'_>, Price) -> bool,
 ) -> Result<(), BrokenLaw> {
     for answer in &result.answers {
         let wrong = BrokenLaw::WrongAnswer(answer.order);
         let standing = standings.get(&answer.order).ok_or(wrong.clone())?;
+        let (price, averaged) = price(standing)?;
         let stated = Answer {
             order: standing.order.id,
             party: standing.order.party,
@@ -221,7 +222,8 @@ pub(super) fn check_answers(
             gate: result.gate,
             ordered: Energy::sum(standing.order.steps.iter().map(|step| step.energy))?,
             filled: standing.filled,
-            price: price(standing)?,
+            price,
+            averaged,
             reason: answer.reason,
         };
         let true_reason = match (standing.crossed, standing.first_left()?) {

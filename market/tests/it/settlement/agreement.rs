@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use market::clearing::MechanismKind;
+use market::clearing::sharing::{SharingKey, SharingRule};
 use market::money::Money;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::settlement::{naive, world};
+use crate::settlement::naive;
+use crate::settlement::world::{self, World};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
@@ -20,6 +23,15 @@ proptest! {
             settlement.pools.sort_by_key(|pool| pool.zone);
         }
         prop_assert_eq!(ours, theirs);
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_is_so_without_a_pool_too(world in world::worlds()) {
+        let rule = SharingRule { price: world::price(1_000), key: SharingKey::ProRata };
+        let world = World { mechanism: MechanismKind::Sharing(rule), ..world };
+        prop_assert_eq!(world.settled(), naive::settle(&world));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Settlements drawn by hand.
 
+use market::clearing::MechanismKind;
+use market::clearing::sharing::{Shares, SharingKey, SharingRule};
 use market::energy::Energy;
 use market::member::PartyId;
 use market::money::Money;
@@ -246,6 +248,28 @@ fn the_window_in_which_the_period_starts_sets_the_prices() {
     assert_eq!(retail(&tariff), 3_000);
     assert_eq!(retail(&tariff.with_offset(60).unwrap()), 2_000);
     assert_eq!(retail(&tariff.with_offset(540).unwrap()), 1_000, "Monday in Japan");
+}
+
+/// Household 0 has a share of 40 per cent and draws all that household 1 feeds in.
+#[test]
+fn what_a_sharing_key_leaves_to_nobody_is_the_suppliers() {
+    let shares = Shares::new([(party(0), 400_000)].into()).unwrap();
+    let rule = SharingRule { price: price(200_000), key: SharingKey::Static(shares) };
+    let shared = World {
+        trades: vec![trade(1, 0, 400, 200_000)],
+        prices: prices(&[(0, 200_000)]),
+        mechanism: MechanismKind::Sharing(rule),
+        ..street(&[(1_000, 0), (0, 1_000)])
+    };
+    assert_eq!(shared.settled().pools, []);
+    assert_eq!(shared.facts(market::settlement::pool_shares).unwrap(), []);
+    let (consumer, producer) = (of(&shared, 0), of(&shared, 1));
+    assert_eq!((consumer.pooled_short.wh(), consumer.supplied.wh()), (0, 600));
+    assert_eq!((producer.pooled_long.wh(), producer.fed_in.wh()), (0, 600));
+    assert_eq!(incomes(&shared), [-80_000 - 192_000, 80_000 + 48_000]);
+    let auctioned = World { mechanism: MechanismKind::ZonalAuction, ..shared };
+    assert_eq!(auctioned.settled().pools, [pool(0, 600, 200_000)]);
+    assert_eq!(incomes(&auctioned), [-200_000, 200_000]);
 }
 
 #[test]

@@ -50,6 +50,9 @@ proptest! {
             prop_assert_eq!(of(Holder::Party(*party)), settled.net_income().unwrap().micros());
         }
         let c = settlement.community;
+        let wheeling: i64 =
+            settlement.parties.values().map(|one| one.wheeling().unwrap().micros()).sum();
+        prop_assert_eq!(of(Holder::GridOperator), wheeling);
         let sum = |lines: &[Money]| lines.iter().map(|line| line.micros()).sum::<i64>();
         prop_assert_eq!(of(Holder::Supplier), sum(&[c.supplier, c.levies, c.tax]));
         prop_assert_eq!(of(Holder::GridOperator), sum(&[c.trade_wheeling, c.pool_wheeling]));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::hash::Digest;
 use market::member::PartyId;
@@ -104,7 +105,10 @@ pub(crate) fn settle(world: &World) -> Settlement {
             home.open[side] += over.abs();
         }
     }
-    let pools = cancel(world, &prices, &mut homes);
+    let pools = match world.mechanism {
+        MechanismKind::Sharing(_) => Vec::new(),
+        _ => cancel(world, &prices, &mut homes),
+    };
     let mut parties = BTreeMap::new();
     let mut community = CommunitySettlement::default();
     for (n, home) in homes.iter().enumerate() {

@@ -33,6 +33,7 @@ pub(crate) struct World {
     /// What is expected of everybody whose reading did not come: imported and exported.
     pub(crate) expected: (i64, i64),
     pub(crate) trades: Vec<Trade>,
+    pub(crate) mechanism: MechanismKind,
     pub(crate) prices: ZonePrices,
     pub(crate) tariff: Tariff,
 }
@@ -59,6 +60,7 @@ impl World {
             readings: readings.iter().map(|reading| Some(*reading)).collect(),
             expected: (0, 0),
             trades: Vec::new(),
+            mechanism: MechanismKind::ZonalAuction,
             prices: ZonePrices::default(),
             tariff: Tariff::flat(price(retail), price(feed_in)).expect("a corridor"),
         }
@@ -85,6 +87,7 @@ impl World {
             period: self.period,
             parties: &self.parties(),
             trades: &self.trades,
+            mechanism: &self.mechanism,
             rates: self.rates(),
             zones: &self.zones,
             prices: &self.prices,
@@ -307,6 +310,7 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
                 readings,
                 expected,
                 trades: trades.clone(),
+                mechanism: MechanismKind::ZonalAuction,
                 prices: prices.clone(),
                 tariff: tariff.clone(),
             })

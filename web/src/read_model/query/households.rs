@@ -90,7 +90,7 @@ impl ReadModel {
         self.asked(async {
             let rows = sqlx::query(
                 "SELECT period_start_ms, order_id, party, side, gate, ordered_wh, filled_wh, price, \
-                 reason, reason_limit, reason_zone, height FROM answers \
+                 averaged, reason, reason_limit, reason_zone, height FROM answers \
                  WHERE party = $1 AND period_start_ms >= $2 AND period_start_ms < $3 \
                  ORDER BY period_start_ms, gate, side",
             )
@@ -172,6 +172,7 @@ impl ReadModel {
             ordered: energy(row, "ordered_wh")?,
             filled: energy(row, "filled_wh")?,
             price: price_if_any(row, "price")?,
+            averaged: row.try_get::<i64, _>("averaged")? != 0,
             reason: reason(row)?,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::hash::Digest;
@@ -114,6 +115,7 @@ impl Example {
             readings: stretch.readings.clone(),
             expected: stretch.expected,
             trades: stretch.deals.iter().map(|row| self.trade(row, period)).collect(),
+            mechanism: MechanismKind::ZonalAuction,
             prices: stretch.prices.clone(),
             tariff: self.tariff.clone(),
         }
