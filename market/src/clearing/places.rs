@@ -8,7 +8,8 @@ use crate::clearing::{ClearingError, PARALLEL_FROM};
 use crate::grid::{Grid, Node, PerZone};
 use crate::order::Side;
 
-/// An order's place: zone by zone, in each zone the bids before the offers, both as in the book.
+/// An order's place: the bids before the offers, either side zone by zone, in each zone as in the
+/// book.
 pub(super) type Place = u32;
 
 /// All orders of a book at their places.
@@ -17,35 +18,10 @@ pub(super) struct Places<'a> {
     count: usize,
     /// In how many orders somebody wishes for a partner or an origin.
     pub(super) wishes: Wishes,
-    /// `None` where all stand in the root: then a place is a number.
-    scattered: Option<Scattered>,
+    bids: Seats,
+    offers: Seats,
     root: Node,
-    steps: Steps,
     zones: PerZone<ZonePlaces>,
-}
-
-/// The steps of all orders.
-enum Steps {
-    /// Where all stand in the root: bids and offers as they were read.
-    Sides { bids: Flat, offers: Flat, first_offer: Place },
-    /// By place.
-    ByPlace(Flat),
-}
-
-impl Steps {
-    /// The curves of these places, all of one side of one zone, and where they begin in there.
-    fn find(&self, places: &Range<Place>) -> (&Flat, Range<u32>) {
-        match self {
-            Self::ByPlace(flat) => (flat, places.clone()),
-            Self::Sides { bids, first_offer, .. } if places.start < *first_offer => {
-                (bids, places.clone())
-            }
-            Self::Sides { offers, first_offer, .. } => {
-                let number = |place: Place| place.saturating_sub(*first_offer);
-                (offers, number(places.start)..number(places.end))
-            }
-        }
-    }
 }
 
 /// Curves one behind the other.
@@ -69,11 +45,14 @@ impl Flat {
         Ok(())
     }
 
-    fn curves(&self) -> impl Iterator<Item = &[Increment]> + Clone {
-        let spans = self.firsts.iter().zip(self.firsts.iter().skip(1));
+    /// These curves, one after the other.
+    fn curves(&self, curves: Range<u32>) -> impl Iterator<Item = &[Increment]> {
+        let edges = self.firsts.get(index(curves.start)..=index(curves.end)).unwrap_or_default();
+        let spans = edges.iter().zip(edges.iter().skip(1));
         spans.map(|(from, to)| self.steps.get(index(*from)..index(*to)).unwrap_or_default())
     }
 
+    /// The steps of these curves.
     fn of(&self, curves: Range<u32>) -> &[Increment] {
         let edge = |curve: u32| self.firsts.get(index(curve)).map_or(0, |at| index(*at));
         self.steps.get(edge(curves.start)..edge(curves.end)).unwrap_or_default()
@@ -88,8 +67,17 @@ pub(super) struct Wishes {
     pub(super) origins: bool,
 }
 
-/// Where the orders of several zones are. An order's number counts bids, then offers, as in the
-/// book.
+/// One side of the book at its places. An order's number counts bids, then offers, as in the book.
+struct Seats {
+    /// The number of the first order, and the first place.
+    first: u32,
+    /// `None` where all stand in the root: then a place is a number.
+    scattered: Option<Scattered>,
+    /// By place.
+    curves: Flat,
+}
+
+/// Where the orders of several zones are.
 struct Scattered {
     /// By place.
     numbers: Vec<u32>,
@@ -97,6 +85,20 @@ struct Scattered {
     places: Vec<Place>,
     /// By number.
     nodes: Vec<Node>,
+}
+
+impl Seats {
+    /// What one of these tables says of a number or a place of this side.
+    fn look<T: Copy>(&self, table: impl Fn(&Scattered) -> &Vec<T>, at: u32) -> Option<T> {
+        let table = table(self.scattered.as_ref()?);
+        table.get(index(at.saturating_sub(self.first))).copied()
+    }
+
+    /// The same places, counted from the first one of this side.
+    fn within(&self, places: &Range<Place>) -> Range<u32> {
+        let at = |place: Place| place.saturating_sub(self.first);
+        at(places.start)..at(places.end)
+    }
 }
 
 /// The places of one zone.
@@ -119,28 +121,25 @@ impl<'a> Places<'a> {
             let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
             grid.node(order.zone).ok_or(unknown)?;
         }
-        let (root, alone) = (grid.root(), grid.len() == 1);
-        let gather = |side, orders| Gathered::of(orders, side, grid, alone);
+        let first_offer = number(book.bids().len());
+        let seat = |side| match side {
+            Side::Buy => Seated::of(book.bids(), side, 0, grid),
+            Side::Sell => Seated::of(book.offers(), side, first_offer, grid),
+        };
         let (bids, offers) = if count < PARALLEL_FROM {
-            (gather(Side::Buy, book.bids())?, gather(Side::Sell, book.offers())?)
+            (seat(Side::Buy)?, seat(Side::Sell)?)
         } else {
-            let (bids, offers) = rayon::join(
-                || gather(Side::Buy, book.bids()),
-                || gather(Side::Sell, book.offers()),
-            );
+            let (bids, offers) = rayon::join(|| seat(Side::Buy), || seat(Side::Sell));
             (bids?, offers?)
         };
         let wishes = Wishes { partners: bids.partners || offers.partners, origins: bids.origins };
-        let (first_offer, end) = (number(book.bids().len()), number(count));
-        if alone {
-            let zones = grid.table(ZonePlaces { bids: 0..first_offer, offers: first_offer..end });
-            let steps = Steps::Sides { bids: bids.flat, offers: offers.flat, first_offer };
-            return Ok(Self { book, count, wishes, scattered: None, root, steps, zones });
-        }
-        let nodes = [bids.nodes, offers.nodes].concat();
-        let curves = bids.flat.curves().chain(offers.flat.curves());
-        let (scattered, steps, zones) = scatter(grid, nodes, curves, book.bids().len())?;
-        Ok(Self { book, count, wishes, scattered: Some(scattered), root, steps, zones })
+        let zone = |node| ZonePlaces {
+            bids: bids.spans[node].clone(),
+            offers: offers.spans[node].clone(),
+        };
+        let zones = grid.nodes().map(zone).collect();
+        let (bids, offers, root) = (bids.seats, offers.seats, grid.root());
+        Ok(Self { book, count, wishes, bids, offers, root, zones })
     }
 
     /// How many orders there are.
@@ -160,26 +159,22 @@ impl<'a> Places<'a> {
 
     /// The place of the order with this number.
     pub(super) fn place(&self, number: u32) -> Place {
-        match &self.scattered {
-            None => number,
-            Some(scattered) => scattered.places.get(index(number)).copied().unwrap_or_default(),
-        }
+        self.side(number).look(|scattered| &scattered.places, number).unwrap_or(number)
     }
 
     /// The number of the order at a place.
     pub(super) fn number(&self, place: Place) -> u32 {
-        match &self.scattered {
-            None => place,
-            Some(scattered) => scattered.numbers.get(index(place)).copied().unwrap_or_default(),
-        }
+        self.side(place).look(|scattered| &scattered.numbers, place).unwrap_or(place)
     }
 
     /// The zone of the order with this number.
     pub(super) fn node(&self, number: u32) -> Node {
-        match &self.scattered {
-            None => self.root,
-            Some(scattered) => scattered.nodes.get(index(number)).copied().unwrap_or(self.root),
-        }
+        self.side(number).look(|scattered| &scattered.nodes, number).unwrap_or(self.root)
+    }
+
+    /// On which side a number or a place is.
+    fn side(&self, at: u32) -> &Seats {
+        if at < self.offers.first { &self.bids } else { &self.offers }
     }
 
     /// How many bids come before the first offer in the numbers.
@@ -189,8 +184,8 @@ impl<'a> Places<'a> {
 
     /// The steps of all orders at these places, which lie on one side of one zone.
     pub(super) fn steps(&self, places: &Range<Place>) -> &[Increment] {
-        let (flat, curves) = self.steps.find(places);
-        flat.of(curves)
+        let seats = self.side(places.start);
+        seats.curves.of(seats.within(places))
     }
 
     /// The steps of one order after the other.
@@ -198,43 +193,65 @@ impl<'a> Places<'a> {
         &self,
         places: &Range<Place>,
     ) -> impl Iterator<Item = (Place, &[Increment])> {
-        let (flat, curves) = self.steps.find(places);
-        let edges = flat.firsts.get(index(curves.start)..=index(curves.end)).unwrap_or_default();
-        let spans = edges.iter().zip(edges.iter().skip(1));
-        places.clone().zip(spans).map(|(place, (from, to))| {
-            (place, flat.steps.get(index(*from)..index(*to)).unwrap_or_default())
-        })
+        let seats = self.side(places.start);
+        places.clone().zip(seats.curves.curves(seats.within(places)))
+    }
+}
+
+/// One side of a book at its places, and where they are.
+struct Seated {
+    seats: Seats,
+    spans: PerZone<Range<Place>>,
+    partners: bool,
+    origins: bool,
+}
+
+impl Seated {
+    /// Reads the orders and sorts them by zone. `first` is the number of the first one.
+    fn of(
+        orders: &[BookedOrder],
+        side: Side,
+        first: u32,
+        grid: &Grid,
+    ) -> Result<Self, ClearingError> {
+        let Gathered { nodes, flat, counts, partners, origins } = Gathered::of(orders, side, grid)?;
+        if grid.len() == 1 {
+            let spans = grid.table(first..first.saturating_add(number(orders.len())));
+            let seats = Seats { first, scattered: None, curves: flat };
+            return Ok(Self { seats, spans, partners, origins });
+        }
+        let (spans, cursors) = part(grid, &counts, first);
+        let (scattered, curves) = scatter(nodes, &flat, cursors, first);
+        let seats = Seats { first, scattered: Some(scattered), curves };
+        Ok(Self { seats, spans, partners, origins })
     }
 }
 
 /// One side of a book, read once: a large book does not fit into any cache.
 struct Gathered {
-    /// Empty where all stand in the root.
+    /// By number; empty where all stand in the root.
     nodes: Vec<Node>,
+    /// By number.
     flat: Flat,
+    /// How many orders and steps each zone has; nothing where all stand in the root.
+    counts: PerZone<Cursor>,
     partners: bool,
     origins: bool,
 }
 
 impl Gathered {
-    fn of(
-        orders: &[BookedOrder],
-        at: Side,
-        grid: &Grid,
-        alone: bool,
-    ) -> Result<Self, ClearingError> {
+    fn of(orders: &[BookedOrder], at: Side, grid: &Grid) -> Result<Self, ClearingError> {
+        let alone = grid.len() == 1;
         let mut side = Self {
             nodes: Vec::with_capacity(if alone { 0 } else { orders.len() }),
             flat: Flat::with_capacity(orders.len()),
+            counts: grid.table(Cursor::default()),
             partners: false,
             origins: false,
         };
         for order in orders {
             let unknown = ClearingError::UnknownZone { order: order.id, zone: order.zone };
             let node = grid.node(order.zone).ok_or(unknown)?;
-            if !alone {
-                side.nodes.push(node);
-            }
             side.partners |= !order.preferences.partners.is_empty();
             side.origins |= order.preferences.origin.is_some();
             for step in &order.steps {
@@ -242,6 +259,10 @@ impl Gathered {
                 side.flat.steps.push(Increment { rank, energy: step.energy.wh() });
             }
             side.flat.end_curve()?;
+            if !alone {
+                side.nodes.push(node);
+                side.counts[node] = side.counts[node].after(order.steps.len());
+            }
         }
         Ok(side)
     }
@@ -265,76 +286,71 @@ fn order(book: &SealedBook, number: u32) -> Option<&BookedOrder> {
     }
 }
 
-/// Where the next order of a zone and side goes.
+/// Where the next order of a zone goes, counted from the first of its side; both fit, because the
+/// sides have been counted in 32 bits.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cursor {
-    place: Place,
+    order: u32,
     step: u32,
 }
 
-/// Sorts the orders by zone and side by counting, which keeps the order of the book in each zone:
-/// it reads from the beginning to the end and writes to the ends of the zones' parts, never here
-/// and there.
-fn scatter<'s>(
-    grid: &Grid,
-    nodes: Vec<Node>,
-    curves: impl Iterator<Item = &'s [Increment]> + Clone,
-    bid_count: usize,
-) -> Result<(Scattered, Steps, PerZone<ZonePlaces>), ClearingError> {
-    let mut cursors = grid.table([Cursor::default(); 2]);
-    let side = |number: usize| usize::from(number >= bid_count);
-    for (number, (node, curve)) in nodes.iter().zip(curves.clone()).enumerate() {
-        if let Some(count) = cursors[*node].get_mut(side(number)) {
-            count.place = count.place.saturating_add(1);
-            let steps = u32::try_from(curve.len()).map_err(|_| ClearingError::TooLarge)?;
-            count.step = count.step.checked_add(steps).ok_or(ClearingError::TooLarge)?;
-        }
+impl Cursor {
+    /// One order of so many steps further.
+    fn after(self, steps: usize) -> Self {
+        let step = self.step.saturating_add(number(steps));
+        Self { order: self.order.saturating_add(1), step }
     }
-    let (zones, step_count) = part(grid, &mut cursors)?;
-    let none = Increment { rank: Rank::default(), energy: 0 };
-    let mut flat = Flat {
-        firsts: vec![step_count; nodes.len().saturating_add(1)],
-        steps: vec![none; index(step_count)],
-    };
-    let (mut numbers, mut places) = (vec![0; nodes.len()], Vec::with_capacity(nodes.len()));
-    for (number, (node, curve)) in nodes.iter().zip(curves).enumerate() {
-        let Some(cursor) = cursors[*node].get_mut(side(number)) else { continue };
-        let end = cursor.step.saturating_add(u32::try_from(curve.len()).unwrap_or(u32::MAX));
-        if let Some(entry) = numbers.get_mut(index(cursor.place)) {
-            *entry = self::number(number);
-        }
-        if let Some(first) = flat.firsts.get_mut(index(cursor.place)) {
-            *first = cursor.step;
-        }
-        if let Some(steps) = flat.steps.get_mut(index(cursor.step)..index(end)) {
-            steps.copy_from_slice(curve);
-        }
-        places.push(cursor.place);
-        *cursor = Cursor { place: cursor.place.saturating_add(1), step: end };
-    }
-    Ok((Scattered { numbers, places, nodes }, Steps::ByPlace(flat), zones))
 }
 
-/// Turns counts into the parts of the zones; returns them and the number of all steps.
+/// Turns the counts of orders and steps into the places of the zones, and where each begins.
 fn part(
     grid: &Grid,
-    cursors: &mut PerZone<[Cursor; 2]>,
-) -> Result<(PerZone<ZonePlaces>, u32), ClearingError> {
-    let mut zones = grid.table(ZonePlaces::default());
+    counts: &PerZone<Cursor>,
+    first: Place,
+) -> (PerZone<Range<Place>>, PerZone<Cursor>) {
+    let mut spans = grid.table(first..first);
+    let mut cursors = grid.table(Cursor::default());
     let mut next = Cursor::default();
     for node in grid.nodes() {
-        let start = next.place;
-        let mut middle = start;
-        for (side, cursor) in cursors[node].iter_mut().enumerate() {
-            let count = *cursor;
-            *cursor = next;
-            next.place = next.place.saturating_add(count.place);
-            next.step = next.step.checked_add(count.step).ok_or(ClearingError::TooLarge)?;
-            if side == 0 {
-                middle = next.place;
-            }
-        }
-        zones[node] = ZonePlaces { bids: start..middle, offers: middle..next.place };
+        let Cursor { order, step } = counts[node];
+        let end = next.order.saturating_add(order);
+        spans[node] = first.saturating_add(next.order)..first.saturating_add(end);
+        cursors[node] = next;
+        next = Cursor { order: end, step: next.step.saturating_add(step) };
     }
-    Ok((zones, next.step))
+    (spans, cursors)
+}
+
+/// Sorts the orders of one side by zone by counting, which keeps the order of the book in each
+/// zone: it reads from the beginning to the end and writes to the ends of the zones' parts, never
+/// here and there.
+fn scatter(
+    nodes: Vec<Node>,
+    read: &Flat,
+    mut cursors: PerZone<Cursor>,
+    first: u32,
+) -> (Scattered, Flat) {
+    let none = Increment { rank: Rank::default(), energy: 0 };
+    let mut curves = Flat {
+        firsts: vec![number(read.steps.len()); nodes.len().saturating_add(1)],
+        steps: vec![none; read.steps.len()],
+    };
+    let (mut numbers, mut places) = (vec![0; nodes.len()], Vec::with_capacity(nodes.len()));
+    let read = read.curves(0..number(nodes.len()));
+    for (order, (node, curve)) in (first..).zip(nodes.iter().zip(read)) {
+        let cursor = cursors[*node];
+        let next = cursor.after(curve.len());
+        if let Some(entry) = numbers.get_mut(index(cursor.order)) {
+            *entry = order;
+        }
+        if let Some(begin) = curves.firsts.get_mut(index(cursor.order)) {
+            *begin = cursor.step;
+        }
+        if let Some(steps) = curves.steps.get_mut(index(cursor.step)..index(next.step)) {
+            steps.copy_from_slice(curve);
+        }
+        places.push(first.saturating_add(cursor.order));
+        cursors[*node] = next;
+    }
+    (Scattered { numbers, places, nodes }, curves)
 }

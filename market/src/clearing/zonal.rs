@@ -9,6 +9,7 @@
 //! O(N log N) for a fixed depth, and among the optima one of largest volume.
 
 use rayon::prelude::*;
+use std::ops::Range;
 
 use crate::Overflow;
 use crate::clearing::curve::{Curve, Increment, Rank, flow_at};
@@ -216,19 +217,40 @@ struct Margin<'a> {
     salt: &'a Digest,
 }
 
-/// What a zone decided: its fills from `first` on, and the flows of the zones below.
+/// What a zone decided: its fills, and the flows of the zones below.
 struct ZoneFills {
-    first: usize,
-    fills: Vec<Fill>,
+    bids: SideFills,
+    offers: SideFills,
     flows: Vec<(Node, i64)>,
     value: i128,
 }
 
+/// The fills of one side of a zone, from a place on.
+struct SideFills {
+    first: usize,
+    fills: Vec<Fill>,
+}
+
+impl SideFills {
+    fn of(places: &Range<Place>) -> Self {
+        Self { first: index(places.start), fills: Vec::with_capacity(places.len()) }
+    }
+}
+
 impl ZoneFills {
+    fn side(&mut self, side: Side) -> &mut SideFills {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.offers,
+        }
+    }
+
     fn write(self, solution: &mut Solution) {
-        let end = self.first.saturating_add(self.fills.len());
-        if let Some(entries) = solution.fills.get_mut(self.first..end) {
-            entries.copy_from_slice(&self.fills);
+        for SideFills { first, fills } in [self.bids, self.offers] {
+            let end = first.saturating_add(fills.len());
+            if let Some(entries) = solution.fills.get_mut(first..end) {
+                entries.copy_from_slice(&fills);
+            }
         }
         for (node, flow) in self.flows {
             solution.flows[node] = flow;
@@ -238,8 +260,10 @@ impl ZoneFills {
 
     /// Adds an order's share at the margin.
     fn add(&mut self, place: Place, share: i64, places: &Places<'_>) {
-        let at = index(place).checked_sub(self.first);
-        if let Some(fill) = at.and_then(|at| self.fills.get_mut(at)) {
+        let side = if place < places.bid_count() { Side::Buy } else { Side::Sell };
+        let SideFills { first, fills } = self.side(side);
+        let at = index(place).checked_sub(*first);
+        if let Some(fill) = at.and_then(|at| fills.get_mut(at)) {
             fill.energy = fill.energy.saturating_add(share);
             let mut left = fill.energy;
             let mut curve = places.steps(&(place..place.saturating_add(1))).iter();
@@ -284,10 +308,9 @@ impl Margin<'_> {
     fn fill(&self, rank: Rank, net_export: i64) -> Result<ZoneFills, ClearingError> {
         let failed = Overflow::of("the energy at the margin");
         let own = self.places.zone(self.node);
-        let first = index(own.bids.start);
         let mut zone = ZoneFills {
-            first,
-            fills: Vec::with_capacity(index(own.offers.end).saturating_sub(first)),
+            bids: SideFills::of(&own.bids),
+            offers: SideFills::of(&own.offers),
             flows: Vec::new(),
             value: 0,
         };
@@ -352,7 +375,7 @@ impl Margin<'_> {
                 fill.next = Some(step.rank.price());
                 break;
             }
-            zone.fills.push(fill);
+            zone.side(side).fills.push(fill);
             total = total.checked_add(fill.energy).ok_or(Overflow::of("the energy of a zone"))?;
         }
         zone.value = match side {
