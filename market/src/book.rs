@@ -26,8 +26,6 @@ pub struct PeriodBook {
     live: BTreeMap<BookKey, LiveOrder>,
     filled: BTreeMap<BookKey, Energy>,
     gates_closed: u8,
-    /// How many orders have been placed, replaced ones included.
-    placed_count: u64,
 }
 
 /// What stands of an order after the gates that have closed. An order without steps is a
@@ -36,9 +34,9 @@ pub struct PeriodBook {
 struct LiveOrder {
     id: OrderId,
     sequence: u64,
-    /// The how-manieth order of the book it is: sequences are counted by each side for itself and
-    /// say nothing about which of a party's two orders is older.
-    placed: u64,
+    /// Whether it was placed after the party's order on the other side, if there is one. Sequences
+    /// are counted by each side for itself and say nothing about that.
+    is_newer: bool,
     steps: Vec<Step>,
     preferences: Preferences,
 }
@@ -82,11 +80,13 @@ impl PeriodBook {
     /// Places an order, replacing the party's earlier one for this period and side.
     pub fn place(&mut self, admitted: &AdmittedOrder) {
         let order = admitted.order();
-        self.placed_count = self.placed_count.saturating_add(1);
+        if let Some(other) = self.live.get_mut(&(opposite(order.side), order.party)) {
+            other.is_newer = false;
+        }
         let live = LiveOrder {
             id: admitted.id(),
             sequence: order.sequence,
-            placed: self.placed_count,
+            is_newer: true,
             steps: order.steps.clone(),
             preferences: order.preferences.clone(),
         };
@@ -167,11 +167,7 @@ impl PeriodBook {
     }
 
     fn yields_to_own(&self, side: Side, party: PartyId, order: &LiveOrder) -> bool {
-        let opposite = match side {
-            Side::Buy => Side::Sell,
-            Side::Sell => Side::Buy,
-        };
-        let Some(other) = self.live.get(&(opposite, party)) else { return false };
+        let Some(other) = self.live.get(&(opposite(side), party)) else { return false };
         let best = |steps: &[Step]| steps.first().map(|step| step.limit);
         let crosses = match (side, best(&order.steps), best(&other.steps)) {
             (Side::Buy, Some(bid), Some(offer)) | (Side::Sell, Some(offer), Some(bid)) => {
@@ -179,7 +175,14 @@ impl PeriodBook {
             }
             _ => false,
         };
-        crosses && order.placed < other.placed
+        crosses && !order.is_newer
+    }
+}
+
+fn opposite(side: Side) -> Side {
+    match side {
+        Side::Buy => Side::Sell,
+        Side::Sell => Side::Buy,
     }
 }
 

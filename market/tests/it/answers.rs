@@ -192,8 +192,8 @@ fn sellers_behind_a_full_edge_are_told_so_and_buyers_who_bid_too_little_are_not(
     );
     // At 0.30 not even the price beyond the edge would have been enough.
     assert_eq!(told(&result, 4).reason, Reason::LimitNotReached { limit: price("0.3") });
-    // The buyer at the root sets the price there.
-    assert_eq!(told(&result, 1).reason, Reason::SharedAtMargin);
+    // The buyer at the root sets the price there, and would buy the rest from below.
+    assert_eq!(told(&result, 1).reason, full("0.2"));
 }
 
 #[test]
@@ -287,8 +287,9 @@ fn every_reason_reads_right_where_nothing_was_filled() {
 /// Two bids at 18 and 15 for 14 of one offer, k = 0: the second stands at the price and gets nothing.
 #[test]
 fn who_stands_at_the_margin_and_gets_nothing_is_told_so() {
-    let result =
-        cleared(&[bid(&[(180_000, 1_000)]), bid(&[(150_000, 1_000)]), offer(&[(150_000, 1_000)])]);
+    let orders =
+        vec![bid(&[(180_000, 1_000)]), bid(&[(150_000, 1_000)]), offer(&[(140_000, 1_000)])];
+    let result = Market::new(&[], orders).cleared_at(0);
     let answer = told(&result, 1);
     assert_eq!((answer.filled.wh(), answer.reason), (0, Reason::SharedAtMargin));
     assert_eq!(
