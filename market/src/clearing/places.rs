@@ -83,8 +83,9 @@ struct Scattered {
     numbers: Vec<u32>,
     /// By number.
     places: Vec<Place>,
-    /// By number.
+    /// By number, and by place: whoever goes through one of the two finds its zones side by side.
     nodes: Vec<Node>,
+    nodes_by_place: Vec<Node>,
 }
 
 impl Seats {
@@ -172,6 +173,11 @@ impl<'a> Places<'a> {
         self.side(number).look(|scattered| &scattered.nodes, number).unwrap_or(self.root)
     }
 
+    /// The zone of the order at a place.
+    pub(super) fn node_at(&self, place: Place) -> Node {
+        self.side(place).look(|scattered| &scattered.nodes_by_place, place).unwrap_or(self.root)
+    }
+
     /// On which side a number or a place is.
     fn side(&self, at: u32) -> &Seats {
         if at < self.offers.first { &self.bids } else { &self.offers }
@@ -221,7 +227,12 @@ impl Seated {
             return Ok(Self { seats, spans, partners, origins });
         }
         let (spans, cursors) = part(grid, &counts, first);
-        let (scattered, curves) = scatter(nodes, &flat, cursors, first);
+        let (numbers, places, curves) = scatter(&nodes, &flat, cursors, first);
+        let mut nodes_by_place = Vec::with_capacity(nodes.len());
+        for node in grid.nodes() {
+            nodes_by_place.extend(std::iter::repeat_n(node, index(counts[node].order)));
+        }
+        let scattered = Scattered { numbers, places, nodes, nodes_by_place };
         let seats = Seats { first, scattered: Some(scattered), curves };
         Ok(Self { seats, spans, partners, origins })
     }
@@ -323,13 +334,13 @@ fn part(
 
 /// Sorts the orders of one side by zone by counting, which keeps the order of the book in each
 /// zone: it reads from the beginning to the end and writes to the ends of the zones' parts, never
-/// here and there.
+/// here and there. Gives numbers by place, places by number, and curves by place.
 fn scatter(
-    nodes: Vec<Node>,
+    nodes: &[Node],
     read: &Flat,
     mut cursors: PerZone<Cursor>,
     first: u32,
-) -> (Scattered, Flat) {
+) -> (Vec<u32>, Vec<Place>, Flat) {
     let none = Increment { rank: Rank::default(), energy: 0 };
     let mut curves = Flat {
         firsts: vec![number(read.steps.len()); nodes.len().saturating_add(1)],
@@ -352,5 +363,5 @@ fn scatter(
         places.push(first.saturating_add(cursor.order));
         cursors[*node] = next;
     }
-    (Scattered { numbers, places, nodes }, curves)
+    (numbers, places, curves)
 }

@@ -115,7 +115,7 @@ impl Desk<'_> {
     fn deal(&self, found: &Match, tolls: &mut PerZone<Toll>) -> Result<Deal, Overflow> {
         let energy = Energy::from_wh(found.energy);
         let (offer, bid) = (self.places.number(found.offer), self.places.number(found.bid));
-        let (seller, buyer) = (self.places.node(offer), self.places.node(bid));
+        let (seller, buyer) = (self.places.node_at(found.offer), self.places.node_at(found.bid));
         let mut charge = Money::ZERO;
         for (at, below) in [(seller, Below::Sells), (buyer, Below::Buys)] {
             for (node, way) in self.grid.climb(at, found.meeting) {

@@ -250,6 +250,22 @@ fn the_window_in_which_the_period_starts_sets_the_prices() {
     assert_eq!(retail(&tariff.with_offset(540).unwrap()), 1_000, "Monday in Japan");
 }
 
+#[test]
+fn a_zone_keeps_the_price_of_its_latest_gate_that_had_one() {
+    let gate = |limit| {
+        let orders = [crate::bare::bid(&[(limit, 10)]), crate::bare::offer(&[(limit, 10)])];
+        crate::bare::cleared(&orders)
+    };
+    let nobody = crate::bare::cleared(&[]);
+    let mut prices = ZonePrices::default();
+    let mut noted = Vec::new();
+    for result in [nobody.clone(), gate(100), nobody.clone(), gate(70), nobody] {
+        prices.note(&result);
+        noted.push(prices.price(ZoneId(0)).map(|price| price.micros_per_kwh()));
+    }
+    assert_eq!(noted, [None, Some(100), Some(100), Some(70), Some(70)]);
+}
+
 /// Household 0 has a share of 40 per cent and draws all that household 1 feeds in.
 #[test]
 fn what_a_sharing_key_leaves_to_nobody_is_the_suppliers() {
