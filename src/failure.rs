@@ -1,6 +1,7 @@
 //! What people are told when something does not work: one sentence, on standard error, and an exit
 //! code. 2 is for what somebody has to mend first; 1 for what a restart can mend, for output that
-//! cannot be written, and for a proof or a law that does not hold. Whoever supervises services restarts after 1 and not after 2.
+//! cannot be written, and for a proof or a law that does not hold. Whoever supervises services
+//! restarts after 1 and not after 2.
 
 use std::error::Error;
 use std::fmt::{Display, Write as _};

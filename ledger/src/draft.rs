@@ -54,9 +54,9 @@ pub enum DraftError {
     Unbalanced(u64),
 }
 
-/// How many periods one block settles for the first time, and how many it settles anew: after a long
-/// halt there may be hundreds, one party may correct all that are open at once, and what a block
-/// decides must stay small enough to be sent. The rest is due in the next one.
+/// How many periods one block settles for the first time, and how many it settles anew: after a
+/// long halt there may be hundreds, one party may correct all that are open at once, and what a
+/// block decides must stay small enough to be sent. The rest is due in the next one.
 const SETTLED_PERIODS_MAX: usize = 16;
 
 /// A block in the making.
@@ -223,9 +223,10 @@ impl Draft {
         Ok(())
     }
 
-    /// Clears what the meters counted and earlier gates have not traded, for every period whose gate
-    /// after delivery the block's time has reached: at most [`SETTLED_PERIODS_MAX`] of them. What
-    /// the block itself carries comes too late for it, and for the gates that wait for a later block.
+    /// Clears what the meters counted and earlier gates have not traded, for every period whose
+    /// gate after delivery the block's time has reached: at most [`SETTLED_PERIODS_MAX`] of them.
+    /// What the block itself carries comes too late for it, and for the gates that wait for a later
+    /// block.
     fn close_gates_after_delivery(&mut self) -> Result<(), DraftError> {
         let salt = self.state.tip.digest();
         let charter = self.state.charter.clone();

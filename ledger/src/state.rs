@@ -169,8 +169,8 @@ impl State {
     }
 
     /// The earliest instant at which the clock alone makes a block necessary: a gate closes, or a
-    /// period's missing readings are estimated; at once if a block was too small for all that is due.
-    /// `None` while nothing is open.
+    /// period's missing readings are estimated; at once if a block was too small for all that is
+    /// due. `None` while nothing is open.
     pub fn next_due_at(&self) -> Option<Timestamp> {
         let gate = |(period, book): (&DeliveryPeriod, &PeriodBook)| {
             self.rules().gates.closes_at(*period, book.next_gate())

@@ -110,8 +110,8 @@ impl PeriodBook {
 
     /// Closes the book for its next gate.
     ///
-    /// `salt` is the hash of the block before the one that closes the book, and decides who gets the
-    /// odd watt-hours of a tie. Nobody knows it while he can still change an order, but for the
+    /// `salt` is the hash of the block before the one that closes the book, and decides who gets
+    /// the odd watt-hours of a tie. Nobody knows it while he can still change an order, but for the
     /// proposer of that block: what it puts into the block, down to the millisecond of its time and
     /// an order of its own, makes the hash, so it can try until it likes the lots. That is worth a
     /// watt-hour for each tie; under the trade reduction, which of equal limits at the margin stays
@@ -261,8 +261,8 @@ fn levels(orders: &[BookedOrder]) -> Result<Vec<(Price, Energy)>, Overflow> {
     Ok(levels.into_iter().collect())
 }
 
-/// A book from bare orders, for clearing without a ledger: studies, benches, tests. A party may have
-/// several orders on a side, and they may stand in several zones.
+/// A book from bare orders, for clearing without a ledger: studies, benches, tests. A party may
+/// have several orders on a side, and they may stand in several zones.
 ///
 /// As in [`PeriodBook::seal`] nobody trades with himself: where the best bid of a party reaches its
 /// best offer, its bids stay out.

@@ -32,8 +32,8 @@ use zones::Zones;
 /// Clears the orders of a file and writes prices, fills, trades and answers.
 ///
 /// # Errors
-/// [`ClearError`] says what is to be mended; nothing was written, but perhaps a beginning to what is
-/// no file.
+/// [`ClearError`] says what is to be mended; nothing was written, but perhaps a beginning to what
+/// is no file.
 pub(crate) fn run(options: &Clear) -> Result<ExitCode, ClearError> {
     let out = options.out.as_deref().filter(|out| out.as_os_str() != "-");
     let mut inputs = [Some(&options.orders), options.zones.as_ref()].into_iter().flatten();

@@ -24,8 +24,8 @@ fn a_period_is_settled_in_the_block_that_brings_the_last_reading() {
     let amounts: Vec<_> = trades.iter().map(|posting| posting.amount.micros()).collect();
     assert_eq!(amounts, [180_000, 300 * 300]);
     // Household 0 bought 900 and took 950; 1 sold 600, fed in 580 and drew 10; 2 sold 300 and fed
-    // in 350; 3 drew 200. What 2 has left, 50, is shared by those who are short of 50 + 30 + 200, at
-    // the clearing price; retail for the rest is 0.32.
+    // in 350; 3 drew 200. What 2 has left, 50, is shared by those who are short of 50 + 30 + 200,
+    // at the clearing price; retail for the rest is 0.32.
     assert_eq!(chain.net(0), -180_000 - 90_000 - 9 * 300 - 41 * 320);
     assert_eq!(chain.net(1), 180_000 - 5 * 300 - 25 * 320);
     assert_eq!(chain.net(2), 90_000 + 50 * 300);

@@ -43,8 +43,9 @@ use crate::zone::{ZoneId, ZoneTree};
 /// From so many orders or increments on, work on all cores is worth its coordination.
 const PARALLEL_FROM: usize = 16_384;
 
-/// The most that all steps may come to, each counted once for its zone and once for every zone above
-/// it. The zonal auction keeps a curve for each zone, of 16 bytes for each of them: a gigabyte.
+/// The most that all steps may come to, each counted once for its zone and once for every zone
+/// above it. The zonal auction keeps a curve for each zone, of 16 bytes for each of them: a
+/// gigabyte.
 pub const CURVE_STEPS_MAX: u64 = 1 << 26;
 
 /// How a community finds prices and quantities; chosen in genesis.
@@ -98,7 +99,8 @@ impl MechanismKind {
     }
 
     /// Whether opposite imbalances of neighbours cancel in settlement. Under a sharing key they do
-    /// not: what the key allots to nobody is the supplier's, or neighbours would get it all the same.
+    /// not: what the key allots to nobody is the supplier's, or neighbours would get it all the
+    /// same.
     pub fn pools(&self) -> bool {
         !matches!(self, Self::Sharing(_))
     }

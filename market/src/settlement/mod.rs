@@ -69,9 +69,9 @@ pub struct Delivery {
 /// What a party draws at most, and feeds in at least, as far as is known from other periods.
 ///
 /// A reading that never came is estimated against the silence, so that nobody gains by it: imported
-/// is the larger of bought and `imported`, exported the smaller of sold and `exported`. The estimate
-/// is marked [`Quality::Missing`]; a later reading settles the exact difference. The default knows
-/// nothing: drawn as bought, nothing fed in.
+/// is the larger of bought and `imported`, exported the smaller of sold and `exported`. The
+/// estimate is marked [`Quality::Missing`]; a later reading settles the exact difference. The
+/// default knows nothing: drawn as bought, nothing fed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Expected {
     /// Drawn from the grid at most.

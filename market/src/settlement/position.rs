@@ -71,8 +71,8 @@ impl Positions {
     }
 }
 
-/// Who stands in a trade alone, as if its reading never came. The zone is the lowest by number that a
-/// trade names, so that the order of the trades does not matter.
+/// Who stands in a trade alone, as if its reading never came. The zone is the lowest by number that
+/// a trade names, so that the order of the trades does not matter.
 fn strangers(facts: &Facts<'_>) -> impl Iterator<Item = (PartyId, Delivery)> {
     let ends = |trade: &Trade| [(trade.seller, trade.path.from), (trade.buyer, trade.path.to)];
     let ends = facts.trades.iter().flat_map(ends);

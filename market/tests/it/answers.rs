@@ -284,7 +284,8 @@ fn every_reason_reads_right_where_nothing_was_filled() {
     }
 }
 
-/// Two bids at 18 and 15 for 14 of one offer, k = 0: the second stands at the price and gets nothing.
+/// Two bids at 18 and 15 for 14 of one offer, k = 0: the second stands at the price and gets
+/// nothing.
 #[test]
 fn who_stands_at_the_margin_and_gets_nothing_is_told_so() {
     let orders =

@@ -1,6 +1,6 @@
 //! A5. The same messages in any order, repeated, leave the same book and the same clearing; so do
-//! the same bare orders in any order, and any number of threads. Where a party's own bid reaches its
-//! own offer, the order of these two matters: the older one stays out (`gates`).
+//! the same bare orders in any order, and any number of threads. Where a party's own bid reaches
+//! its own offer, the order of these two matters: the older one stays out (`gates`).
 
 use market::book::{PeriodBook, sealed_from_orders};
 use market::order::{Order, Origin, Side};

@@ -208,9 +208,9 @@ fn worth(price: Price, energy: Energy, tax_millionths: u32) -> i128 {
     untaxed * (1_000_000 + i128::from(tax_millionths))
 }
 
-/// Per party: what the energy of this gate costs with the market and with the supplier alone, levies
-/// and tax included, exactly; and in money, where each trade and each of the up to six lines of the
-/// bill may round by half a micro-unit.
+/// Per party: what the energy of this gate costs with the market and with the supplier alone,
+/// levies and tax included, exactly; and in money, where each trade and each of the up to six lines
+/// of the bill may round by half a micro-unit.
 fn nobody_is_worse_off(closed: &Closed) -> Result<(), TestCaseError> {
     let rates = &closed.rates;
     let sum = |prices: [Price; 3]| micros(prices.iter().map(|price| price.micros_per_kwh()).sum());

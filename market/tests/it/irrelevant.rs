@@ -69,9 +69,9 @@ fn crossing_interval(market: &Market, result: &ClearingResult, zone: ZoneId) -> 
     (low, high)
 }
 
-/// The same, narrowed by the edge above while that is full: energy costs no less than the price above
-/// and the charge where it comes in, and earns no more than the price above less the charge where it
-/// goes out.
+/// The same, narrowed by the edge above while that is full: energy costs no less than the price
+/// above and the charge where it comes in, and earns no more than the price above less the charge
+/// where it goes out.
 fn interval(market: &Market, result: &ClearingResult, zone: ZoneId) -> Interval {
     let (low, high) = crossing_interval(market, result, zone);
     let Some(edge) = market.zones.zone(zone).and_then(|zone| zone.edge) else { return (low, high) };

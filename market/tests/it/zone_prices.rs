@@ -1,6 +1,6 @@
 //! Where in their range the prices of zones lie (design section 4): above less the charge while a
-//! zone exports, above plus the charge while it imports, and by the k-rule where nothing flows or the
-//! edge is full: between the bounds of its own orders and those of the edge.
+//! zone exports, above plus the charge while it imports, and by the k-rule where nothing flows or
+//! the edge is full: between the bounds of its own orders and those of the edge.
 
 use market::clearing::ClearingResult;
 
@@ -62,8 +62,8 @@ fn a_zone_whose_edge_is_full_has_the_price_of_its_own_curve_there() {
     assert_eq!(prices(narrow(20_000, 20), &sells), [10_000, 20_000, 30_000].map(Some));
 }
 
-/// All that is wanted comes in, and nobody is left over: the other bound is the price above with the
-/// charge. An order that never trades does not change that.
+/// All that is wanted comes in, and nobody is left over: the other bound is the price above with
+/// the charge. An order that never trades does not change that.
 #[test]
 fn a_zone_that_fits_its_full_edge_exactly_has_a_price_between_its_orders_and_the_one_above() {
     let import = [120_000, 185_000, 250_000].map(Some);
