@@ -1,6 +1,7 @@
 //! What people are told when something does not work: one sentence, on standard error, and an exit
-//! code. 2 is for what somebody has to mend first; 1 for what a restart can mend, and for a proof
-//! or a law that does not hold. Whoever supervises services restarts after 1 and not after 2.
+//! code. 2 is for what somebody has to mend first; 1 for what a restart can mend, for output that
+//! cannot be written, and for a proof or a law that does not hold. Whoever supervises services
+//! restarts after 1 and not after 2.
 
 use std::error::Error;
 use std::fmt::{Display, Write as _};
@@ -14,6 +15,8 @@ use mesh::MeshError;
 use meter_agent::AgentError;
 use meter_agent::error::OutboxError;
 use web::WebError;
+
+use crate::clear::ClearError;
 
 /// Nothing changes before somebody mends what the sentence says.
 const TO_MEND: u8 = 2;
@@ -132,6 +135,13 @@ impl From<WebError> for Failure {
             WebError::Mesh(error) => mesh_is_to_mend(error),
             _ => true,
         };
+        Self::ended(&error, to_mend)
+    }
+}
+
+impl From<ClearError> for Failure {
+    fn from(error: ClearError) -> Self {
+        let to_mend = !matches!(error, ClearError::Unwritable { .. });
         Self::ended(&error, to_mend)
     }
 }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             now.and_then(|now| community::run(&command, now).map_err(Failure::start))
         }
         Command::Operator(command) => process::block_on(process::Size::Medium, operate(command)),
-        Command::Clear(options) => clear::run(&options).map_err(Failure::start),
+        Command::Clear(options) => clear::run(&options).map_err(Failure::from),
     };
     match result {
         Ok(code) => code,

@@ -15,6 +15,7 @@
 //! | [`validators`], [`certificate`] | who votes, and what a quorum of votes proves | verify |
 //! | [`state`] | [`state::State`] | |
 //! | `leaves`, `charter` | what the state consists of, shared from block to block | hash |
+//! | `history` | what is held against a meter that is silent | |
 //! | [`draft`] | a block in the making | open, admit, finish |
 //! | [`apply`] | | apply |
 //! | [`results`] | what a block decided | |
@@ -48,6 +49,7 @@ pub mod draft;
 pub mod follower;
 pub mod genesis;
 pub mod handover;
+mod history;
 mod leaves;
 pub mod merkle;
 pub mod posting;

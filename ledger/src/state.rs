@@ -14,12 +14,13 @@ use market::reading::Quality;
 use market::rules::MarketRules;
 use market::schedule::Schedule;
 use market::settlement::{
-    Change, Delivery, Finality, Metered, PartySettlement, Settlement, ZonePrices,
+    Change, Delivery, Expected, Finality, Metered, PartySettlement, Settlement, ZonePrices,
 };
 use market::standing::StandingCurves;
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
 use market::zone::{Flows, ZoneTree};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::acts::{self, Approval, Dispute, Endpoint, Invitation, NotApplied, Ope
 use crate::block::BlockHash;
 use crate::charter::Charter;
 use crate::genesis::Genesis;
+use crate::history::History;
 use crate::leaves::{Leaves, leaf};
 use crate::merkle::{self, KeptTree};
 use crate::posting::{Account, Accounts};
@@ -77,6 +79,8 @@ pub struct State {
     pub(crate) closed_ex_post: Leaves<11, DeliveryPeriod, GateIndex>,
     /// What the gates that have closed send over the lines of a period.
     pub(crate) flows: Leaves<12, DeliveryPeriod, Flows>,
+    /// The settled periods that are to be settled anew, each with the height since which it waits.
+    pub(crate) reopened: Leaves<20, DeliveryPeriod, u64>,
     pub(crate) accounts: Accounts,
     /// The last act of everybody who has ever been one of the parties or operators.
     pub(crate) sequences: Leaves<13, Signer, u64>,
@@ -114,6 +118,7 @@ impl State {
             curves: Leaves::default(),
             closed_ex_post: Leaves::default(),
             flows: Leaves::default(),
+            reopened: Leaves::default(),
             accounts,
             sequences: Leaves::default(),
             invitations,
@@ -232,7 +237,8 @@ impl State {
     }
 
     /// The earliest instant at which the clock alone makes a block necessary: a gate closes, or a
-    /// period's missing readings are estimated. `None` while nothing is open.
+    /// period's missing readings are estimated; at once if a block was too small for all that is
+    /// due. `None` while nothing is open.
     pub fn next_due_at(&self) -> Option<Timestamp> {
         let gate = |(period, book): (&DeliveryPeriod, &PeriodBook)| {
             self.rules().gates.closes_at(*period, book.next_gate())
@@ -249,7 +255,8 @@ impl State {
                 false => self.rules().estimated_from(period),
             }
         };
-        gates.chain(unsettled.map(settlement)).min()
+        let reopened = self.reopened.keys().map(|_| self.time);
+        gates.chain(unsettled.map(settlement)).chain(reopened).min()
     }
 
     /// The periods of which something is known that is to be settled.
@@ -398,6 +405,7 @@ impl State {
             .chain(self.approvals.hashes())
             .chain(self.disputes.hashes())
             .chain(self.accounts.pending_hashes())
+            .chain(self.reopened.hashes())
     }
 
     /// How each party of a period came out so far.
@@ -409,14 +417,17 @@ impl State {
         self.settled.get(&period)?.parties.get(party)
     }
 
-    /// Where everybody is connected who is settled in a period, and its reading, if it came: whoever
-    /// was a member when the period began, and whoever has a reading, which a decision may have
-    /// given it. Who only traded in it is settled by its trades.
+    /// Where everybody is connected who is settled in a period, and its reading, or what is expected
+    /// of it if that did not come: whoever was a member when the period began, and whoever has a
+    /// reading, which a decision may have given it. Who only traded in it is settled by its trades.
     pub(crate) fn deliveries(&self, period: DeliveryPeriod) -> BTreeMap<PartyId, Delivery> {
+        let history = LazyCell::new(|| History::of(self, period));
         let delivery = |(party, member): (&PartyId, &Member)| {
             let metered = self.reading(period, party).map(|reading| reading.metered);
             let settled = member.belongs_to(period) || metered.is_some();
-            settled.then_some((*party, Delivery { zone: member.zone, metered }))
+            let expected =
+                if metered.is_none() { history.expected(party) } else { Expected::default() };
+            settled.then_some((*party, Delivery { zone: member.zone, metered, expected }))
         };
         self.members().iter().filter_map(delivery).collect()
     }

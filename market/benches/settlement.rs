@@ -23,7 +23,7 @@ use market::order::{OrderId, Origin};
 use market::price::Price;
 use market::reading::Quality;
 use market::settlement::{
-    Delivery, Facts, Metered, Settlement, ZonePrices, difference, of_trade, settle,
+    Delivery, Expected, Facts, Metered, Settlement, ZonePrices, difference, of_trade, settle,
 };
 use market::tariff::{Days, Levy, LevyBase, Rates, Tariff, Window};
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
@@ -238,7 +238,10 @@ fn period(quarter: usize, random: &mut Random) -> Period {
             quality: Quality::Ok,
         };
         let metered = (random.below(100) > 0).then_some(metered);
-        parties.insert(*id, Delivery { zone: ZoneId(home(n)), metered });
+        parties.insert(
+            *id,
+            Delivery { zone: ZoneId(home(n)), metered, expected: Expected::default() },
+        );
     }
     let prices = (0..=110).map(|id| (ZoneId(id), price(150_000 + 100 * random.below(500))));
     Period { period, parties, trades, ends, prices: prices.collect() }

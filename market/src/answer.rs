@@ -52,7 +52,8 @@ pub enum Reason {
     },
     /// Nobody within reach would trade at its limit.
     NoTrade,
-    /// There were prices beyond a full edge that its limit would have met.
+    /// Beyond a full edge, further up or down the grid, its limit would have met a better price, or
+    /// orders that are left over.
     EdgeFull {
         /// The zone below that edge.
         zone: ZoneId,
@@ -139,6 +140,10 @@ impl Answer {
         };
         match self.reason {
             Reason::Filled => format!("All {filled} traded at {price}."),
+            Reason::SharedAtMargin if self.filled.is_zero() => format!(
+                "Nothing traded: at the price of {price}, exactly your limit, nothing was left for \
+                 you after better limits and the sharing pro rata."
+            ),
             Reason::SharedAtMargin => format!(
                 "{filled} of {ordered} traded at {price}, exactly your limit: there was not enough \
                  for all at this price, so it was shared out pro rata."
@@ -180,6 +185,11 @@ impl Answer {
                 "{filled} of {ordered} traded at {price}; for the rest no {other} was left that your \
                  limit {limit} reaches."
             ),
+            Reason::PriceSetting { limit } if self.price.is_none() => format!(
+                "Nothing traded: your limit {limit} stood at the margin, which does not trade \
+                 itself, so that nobody gains by misstating a limit; and nobody else was left to \
+                 trade."
+            ),
             Reason::PriceSetting { limit } if self.filled.is_zero() => format!(
                 "Left out: your limit {limit} stood at the margin, which sets the price for the \
                  others and does not trade itself, so that nobody gains by misstating a limit."
@@ -210,6 +220,9 @@ impl Answer {
         };
         match self.reason {
             Reason::Filled => format!("{filled}すべてが{price}で約定しました。"),
+            Reason::SharedAtMargin if self.filled.is_zero() => format!(
+                "約定なし:約定価格{price}は指値どおりでしたが、より有利な指値と按分のあとに残りがありませんでした。"
+            ),
             Reason::SharedAtMargin => format!(
                 "{ordered}のうち{filled}が指値どおりの{price}で約定しました。この価格では全員分に足りないため、按分されました。"
             ),
@@ -242,6 +255,9 @@ impl Answer {
             }
             Reason::NobodyLeft { limit } => format!(
                 "{ordered}のうち{filled}が{price}で約定しました。残り(指値{limit})に応じる{other}はありませんでした。"
+            ),
+            Reason::PriceSetting { limit } if self.price.is_none() => format!(
+                "約定なし:指値{limit}は価格を決める境目にありました。指値を偽って得をする人が出ないよう、境目の注文は約定せず、ほかに取引する人もいませんでした。"
             ),
             Reason::PriceSetting { limit } if self.filled.is_zero() => format!(
                 "対象外:指値{limit}は価格を決める境目にありました。指値を偽って得をする人が出ないよう、境目の注文は約定しません。"

@@ -35,6 +35,9 @@ pub struct PeriodBook {
 struct LiveOrder {
     id: OrderId,
     sequence: u64,
+    /// Whether it was placed after the party's order on the other side, if there is one. Sequences
+    /// are counted by each side for itself and say nothing about that.
+    is_newer: bool,
     steps: Vec<Step>,
     preferences: Preferences,
 }
@@ -78,9 +81,13 @@ impl PeriodBook {
     /// Places an order, replacing the party's earlier one for this period and side.
     pub fn place(&mut self, admitted: &AdmittedOrder) {
         let order = admitted.order();
+        if let Some(other) = self.live.get_mut(&(opposite(order.side), order.party)) {
+            other.is_newer = false;
+        }
         let live = LiveOrder {
             id: admitted.id(),
             sequence: order.sequence,
+            is_newer: true,
             steps: order.steps.clone(),
             preferences: order.preferences.clone(),
         };
@@ -104,10 +111,14 @@ impl PeriodBook {
 
     /// Closes the book for its next gate.
     ///
-    /// `salt` is the hash of the block before the one that closes the book: nobody who could
-    /// still change an order knew it, so nobody can choose who gets the odd watt-hours of a tie.
+    /// `salt` is the hash of the block before the one that closes the book, and decides who gets
+    /// the odd watt-hours of a tie. Nobody knows it while he can still change an order, but for the
+    /// proposer of that block: what it puts into the block, down to the millisecond of its time and
+    /// an order of its own, makes the hash, so it can try until it likes the lots. That is worth a
+    /// watt-hour for each tie; under the trade reduction, which of equal limits at the margin stays
+    /// out.
     /// Orders of parties that are no longer members stay out. Where a party's own bid reaches its
-    /// own offer, the older of the two stays out, because nobody trades with himself.
+    /// own offer, the one that was placed earlier stays out, because nobody trades with himself.
     pub fn seal(&self, period: DeliveryPeriod, members: &Membership, salt: Digest) -> SealedBook {
         let mut sealed = SealedBook {
             period,
@@ -192,11 +203,7 @@ impl PeriodBook {
     }
 
     fn yields_to_own(&self, side: Side, party: PartyId, order: &LiveOrder) -> bool {
-        let opposite = match side {
-            Side::Buy => Side::Sell,
-            Side::Sell => Side::Buy,
-        };
-        let Some(other) = self.live.get(&(opposite, party)) else { return false };
+        let Some(other) = self.live.get(&(opposite(side), party)) else { return false };
         let best = |steps: &[Step]| steps.first().map(|step| step.limit);
         let crosses = match (side, best(&order.steps), best(&other.steps)) {
             (Side::Buy, Some(bid), Some(offer)) | (Side::Sell, Some(offer), Some(bid)) => {
@@ -204,8 +211,14 @@ impl PeriodBook {
             }
             _ => false,
         };
-        // On equal sequences the bid yields, so that exactly one of the two does.
-        crosses && (order.sequence, side == Side::Sell) < (other.sequence, side == Side::Buy)
+        crosses && !order.is_newer
+    }
+}
+
+fn opposite(side: Side) -> Side {
+    match side {
+        Side::Buy => Side::Sell,
+        Side::Sell => Side::Buy,
     }
 }
 
@@ -289,8 +302,8 @@ fn levels(orders: &[BookedOrder]) -> Result<Vec<(Price, Energy)>, Overflow> {
     Ok(levels.into_iter().collect())
 }
 
-/// A book from bare orders, for clearing without a ledger: studies, benches, tests. A party may have
-/// several orders on a side, and they may stand in several zones.
+/// A book from bare orders, for clearing without a ledger: studies, benches, tests. A party may
+/// have several orders on a side, and they may stand in several zones.
 ///
 /// As in [`PeriodBook::seal`] nobody trades with himself: where the best bid of a party reaches its
 /// best offer, its bids stay out.

@@ -47,6 +47,9 @@ pub(crate) enum ClearError {
     /// Numbers too large to be added up, and the like.
     #[error("these orders cannot be cleared: {0}; their prices or energies are too large together")]
     Clearing(#[from] ClearingError),
+    /// More than fits into memory.
+    #[error("these orders cannot be cleared: {0}; clear parts of the grid, or merge zones")]
+    TooDeep(ClearingError),
     /// An amount left its range.
     #[error("these orders cannot be cleared: {0}; their prices or energies are too large together")]
     Overflow(#[from] market::Overflow),

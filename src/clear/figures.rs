@@ -7,6 +7,9 @@ use market::price::Price;
 /// The places of a decimal.
 const PLACES: usize = 6;
 
+/// The largest price, in millionths: clearing counts in halves of them.
+const PRICE_MAX: i64 = i64::MAX / 2;
+
 /// Reads a price per kWh.
 ///
 /// # Errors
@@ -23,11 +26,12 @@ pub(crate) fn price(text: &str) -> Result<Price, String> {
     if fraction.trim_end_matches('0').len() > PLACES {
         return Err(format!("at most {PLACES} places"));
     }
-    let micros = parse_millionths(text.trim_end_matches('.')).map_err(|_| {
-        let most = Price::from_micros_per_kwh(i64::MAX);
+    let micros = parse_millionths(text.trim_end_matches('.')).ok();
+    let micros = micros.filter(|micros| (-PRICE_MAX..=PRICE_MAX).contains(micros));
+    micros.map(Price::from_micros_per_kwh).ok_or_else(|| {
+        let most = Price::from_micros_per_kwh(PRICE_MAX);
         format!("a price from -{most} to {most}")
-    })?;
-    Ok(Price::from_micros_per_kwh(micros))
+    })
 }
 
 /// Reads an energy of at least `least` Wh.
@@ -61,8 +65,8 @@ mod tests {
             ("5.", 5_000_000),
             ("0.1234560000000000000000000000000000", 123_456),
             ("00012", 12_000_000),
-            ("9223372036854.775807", i64::MAX),
-            ("-9223372036854.775807", -i64::MAX),
+            ("4611686018427.387903", i64::MAX / 2),
+            ("-4611686018427.387903", -i64::MAX / 2),
         ] {
             assert_eq!(price(text), Ok(Price::from_micros_per_kwh(micros)), "{text}");
         }
@@ -79,7 +83,9 @@ mod tests {
             ("0,25", "a point and not a comma"),
             ("0.1234567", "at most 6 places"),
             ("0.12345600000000000000000000000000001", "at most 6 places"),
-            ("9223372036854.775808", "a price from -9223372036854.775807 to"),
+            ("4611686018427.387904", "a price from -4611686018427.387903 to"),
+            ("-4611686018427.387904", "a price from -4611686018427.387903 to"),
+            ("9223372036854.775807", "a price from -4611686018427.387903 to"),
             ("99999999999999999999999999999999999999", "a price from"),
         ] {
             assert!(price(text).is_err_and(|told| told.contains(expected)), "{text}");

@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use market::book::SealedBook;
 use market::clearing::{ClearingError, ClearingResult, Terms, clear};
 
-use error::{ClearError, Problems};
+pub(crate) use error::ClearError;
+use error::Problems;
 pub(crate) use options::{Clear, FILES_AND_EXIT_CODES, Mechanism};
 use orders::{Grid, Orders};
 use progress::Progress;
@@ -31,10 +32,12 @@ use zones::Zones;
 /// Clears the orders of a file and writes prices, fills, trades and answers.
 ///
 /// # Errors
-/// [`ClearError`] says what is to be mended; nothing was written.
+/// [`ClearError`] says what is to be mended; nothing was written, but perhaps a beginning to what
+/// is no file.
 pub(crate) fn run(options: &Clear) -> Result<ExitCode, ClearError> {
+    let out = options.out.as_deref().filter(|out| out.as_os_str() != "-");
     let mut inputs = [Some(&options.orders), options.zones.as_ref()].into_iter().flatten();
-    if let Some(out) = &options.out
+    if let Some(out) = out
         && inputs.any(|input| output::is_same_file(input, out))
     {
         return Err(ClearError::OutIsInput { file: out.display().to_string() });
@@ -50,7 +53,7 @@ pub(crate) fn run(options: &Clear) -> Result<ExitCode, ClearError> {
     drop(book);
     let report = Report::of(options, &zones, &listing, &result)?;
     progress.say("writing");
-    let written = output::write(options.out.as_deref(), |to| {
+    let written = output::write(out, |to| {
         if options.json { report.write_json(to) } else { report.write_tables(to) }
     });
     progress.end();
@@ -101,6 +104,7 @@ fn cleared(
             mechanism: options.mechanism.code(),
             zone: zones.name(zone).to_owned(),
         },
+        deep @ ClearingError::TooDeep { .. } => ClearError::TooDeep(deep),
         other => ClearError::Clearing(other),
     };
     clear(book, &kind, &terms).map_err(named)

@@ -21,7 +21,8 @@ empty at the root; an empty charge is 0, an empty capacity unlimited; up is towa
 
 Columns and rows may come in any order; it does not change the result.
 
-Exit codes: 0 cleared, even if nobody trades; 2 the input is to be mended; nothing was written.";
+Exit codes: 0 cleared, even if nobody trades; 2 the input or an option is to be mended, and nothing \
+was written; 1 the output cannot be written.";
 
 /// `hidamari clear`
 #[derive(Debug, Args)]
@@ -46,14 +47,15 @@ pub(crate) struct Clear {
           allow_negative_numbers = true)]
     pub(crate) tick: Tick,
     /// Decides who gets the odd watt-hours of a tie: 64 hexadecimal digits; all zero by default
-    #[arg(long, env = "HIDAMARI_LOTS", value_name = "HEX", default_value_t = Digest::default(),
+    #[arg(long, env = "HIDAMARI_SEED", value_name = "HEX", default_value_t = Digest::default(),
           hide_default_value = true)]
     pub(crate) seed: Digest,
-    /// Write to this file instead of standard output; it appears at once, when it is complete
+    /// Write to this file instead of standard output, which is `-`; it appears at once, when it is
+    /// complete
     #[arg(long, env = "HIDAMARI_OUT", value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// One JSON object with everything, instead of tables
-    #[arg(long)]
+    #[arg(long, env = "HIDAMARI_JSON")]
     pub(crate) json: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Where the result goes: standard output, or a file that appears when it is complete.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,9 @@ use crate::clear::error::ClearError;
 
 /// How much is handed to the system at once.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// Links that lead from one to the next; systems follow as many.
+const LINKS_MAX: usize = 40;
 
 /// Writes to standard output, or to a file: then beside it first, and under its name only when all
 /// of it is on the disk.
@@ -21,8 +25,7 @@ pub(crate) fn write(
 ) -> Result<(), ClearError> {
     let Some(path) = out else { return to_stdout(content) };
     let wrong = |error| ClearError::Unwritable { file: path.display().to_string(), error };
-    // A link stays a link; what it names is replaced.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = named(path).map_err(wrong)?;
     let is_special =
         std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir());
     if is_special {
@@ -30,6 +33,26 @@ pub(crate) fn write(
         return fill(file, content).map(|_| ()).map_err(wrong);
     }
     replace(&target, content).map_err(wrong)
+}
+
+/// The file that a path names in the end: a link stays a link, and what it names is replaced, or
+/// made if it is not there yet.
+fn named(path: &Path) -> io::Result<PathBuf> {
+    if let Ok(real) = std::fs::canonicalize(path) {
+        return Ok(real);
+    }
+    if std::fs::metadata(path).is_ok() {
+        return Ok(path.to_owned());
+    }
+    let mut target = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match std::fs::read_link(&target) {
+            // What a link names is seen from where the link stands.
+            Ok(next) => target = target.with_file_name("").join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("it is a link to a link without end"))
 }
 
 fn to_stdout(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ClearError> {
@@ -48,8 +71,7 @@ fn replace(
     if target.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
-    let beside = Beside::of(target)?;
-    let file = OpenOptions::new().write(true).create_new(true).open(&beside.path)?;
+    let (beside, file) = Beside::create(target)?;
     if let Ok(old) = std::fs::metadata(target) {
         file.set_permissions(old.permissions())?;
     }
@@ -65,18 +87,27 @@ fn fill<W: Write>(to: W, content: impl FnOnce(&mut dyn Write) -> io::Result<()>)
     buffered.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
-/// A file beside the one that is wanted, removed unless it takes its place.
+/// A file beside the one that is wanted, made here, and removed unless it takes its place.
 struct Beside {
     path: PathBuf,
 }
 
 impl Beside {
-    fn of(target: &Path) -> io::Result<Self> {
+    fn create(target: &Path) -> io::Result<(Self, File)> {
         let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "it does not name a file");
         let mut name = std::ffi::OsString::from(".");
         name.push(target.file_name().ok_or_else(no_name)?);
-        name.push(format!(".{}.part", std::process::id()));
-        Ok(Self { path: target.with_file_name(name) })
+        // No run meets what another one left, whatever its process is called.
+        let random = RandomState::new().build_hasher().finish();
+        name.push(format!(".{random:016x}.part"));
+        let path = target.with_file_name(name);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => Ok((Self { path }, file)),
+            Err(error) => {
+                let words = format!("{}: {error}", path.display());
+                Err(io::Error::new(error.kind(), words))
+            }
+        }
     }
 
     fn take_the_place_of(self, target: &Path) -> io::Result<()> {
@@ -123,6 +154,43 @@ mod tests {
             "nothing else is left"
         );
         assert!(write(Some(&dir), |_| Ok(())).is_err(), "a directory is not replaced");
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_also_to_a_file_that_is_not_there_yet() {
+        let dir = std::env::temp_dir().join(format!("hidamari-links-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("results")).expect("a directory");
+        let (link, named) = (dir.join("latest.json"), dir.join("results/today.json"));
+        std::os::unix::fs::symlink("results/today.json", &link).expect("a link");
+        for text in ["first", "second"] {
+            write(Some(&link), |to| to.write_all(text.as_bytes())).expect("written");
+            assert!(std::fs::symlink_metadata(&link).expect("there").is_symlink());
+            assert_eq!(std::fs::read_to_string(&named).expect("made"), text);
+        }
+        let ring = dir.join("ring");
+        std::os::unix::fs::symlink("ring", &ring).expect("a link");
+        let told = write(Some(&ring), |_| Ok(())).expect_err("endless").to_string();
+        assert!(told.contains("without end"), "{told}");
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    /// What stands beside under such a name is another run's.
+    #[test]
+    fn what_others_left_beside_is_neither_met_nor_removed() {
+        let dir = std::env::temp_dir().join(format!("hidamari-beside-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let left = dir.join(format!(".out.json.{}.part", std::process::id()));
+        std::fs::write(&left, "another run's").expect("written");
+        write(Some(&dir.join("out.json")), |to| to.write_all(b"new")).expect("written");
+        assert_eq!(std::fs::read_to_string(&left).expect("there"), "another run's");
+        let nowhere = dir.join("no/out.json");
+        let told = write(Some(&nowhere), |_| Ok(())).expect_err("no directory").to_string();
+        assert!(
+            told.contains("out.json: cannot be written: ") && told.contains(".part: "),
+            "{told}"
+        );
         std::fs::remove_dir_all(&dir).expect("removed");
     }
 }

@@ -149,6 +149,9 @@ impl Report<'_> {
         };
         match answer.reason {
             Reason::Filled => format!("filled at {at}"),
+            Reason::SharedAtMargin if answer.filled.is_zero() => {
+                format!("nothing is left at its limit {at}")
+            }
             Reason::SharedAtMargin => format!("shared pro rata at its limit {at}"),
             Reason::LimitNotReached { limit } => {
                 format!("{rest}{} is {relation} {at}", plain(limit))
@@ -159,9 +162,13 @@ impl Report<'_> {
                 format!("{rest}at {} the line above {name} is full", plain(limit))
             }
             Reason::OwnOrderOpposite => "left out: own order on the other side".to_owned(),
+            Reason::Rationed if answer.filled.is_zero() => "not enough for all".to_owned(),
             Reason::Rationed => format!("{rest}not enough for all, shared pro rata"),
             Reason::NobodyLeft { limit } => {
                 format!("{rest}no {other} is left for {}", plain(limit))
+            }
+            Reason::PriceSetting { limit } if answer.price.is_none() => {
+                format!("{} is at the margin, which does not trade", plain(limit))
             }
             Reason::PriceSetting { limit } => {
                 format!("{rest}{} sets the price and does not trade", plain(limit))

@@ -314,8 +314,8 @@ fn numbers_too_large_together_are_refused_in_words() {
     for rows in [
         format!("a,p,,bid,1,{most}\nb,q,,bid,1,{most}\n"),
         format!("a,p,,offer,1,{most}\nb,q,,offer,1,{most}\nc,r,,bid,2,1\n"),
-        format!("a,p,,bid,9223372036854,{most}\nb,q,,offer,9223372036853,{most}\n"),
-        format!("a,p,,bid,9223372036854,{most}\nb,q,,offer,-9223372036853,{most}\n"),
+        format!("a,p,,bid,4611686018427,{most}\nb,q,,offer,4611686018426,{most}\n"),
+        format!("a,p,,bid,4611686018427,{most}\nb,q,,offer,-4611686018426,{most}\n"),
     ] {
         let orders = format!("{HEADER}{rows}");
         for mechanism in ["zonal", "midpoint", "mcafee"] {
@@ -348,6 +348,14 @@ fn nobody_is_answered_too() {
     let own = json(&[], None, &format!("{HEADER}a,p,,bid,2,1\nb,p,,offer,1,1\n"));
     assert_eq!(own["orders"][0]["answer"]["code"], "own_order_opposite");
     assert_eq!(own["welfare"], price("0"));
+}
+
+#[test]
+fn who_stands_at_the_price_and_gets_nothing_is_told_so_in_the_table() {
+    let rows = "b1,p,,bid,18,1000\nb2,q,,bid,15,1000\ns,r,,offer,14,1000\n";
+    let text = written(&options(&["--k", "0"]), None, &format!("{HEADER}{rows}")).expect("cleared");
+    assert!(text.contains("nothing is left at its limit 15.00"), "{text}");
+    assert!(!text.contains("shared pro rata"), "{text}");
 }
 
 #[test]

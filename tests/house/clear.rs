@@ -32,7 +32,12 @@ impl Told {
 
     /// Exit code 2, nothing on standard output, and all of the words on standard error.
     fn refused(&self, words: &[&str]) {
-        assert_eq!((self.code, self.out.as_str()), (Some(2), ""), "{}", self.err);
+        self.failed(2, words);
+    }
+
+    /// The same with this exit code.
+    fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{}", self.err);
         for part in words {
             assert!(self.err.contains(part), "{part:?} is not in {}", self.err);
         }
@@ -208,7 +213,29 @@ fn mistakes_end_with_code_2_and_leave_no_file() {
     itself.refused(&["--out", "is one of the input files"]);
     let nowhere = path(&dir, "no/such/folder.json");
     let told = clear(&["--orders", &example("ten-orders.csv"), "--out", &nowhere]);
-    told.refused(&["folder.json: cannot be written"]);
+    told.failed(1, &["folder.json: cannot be written"]);
+}
+
+#[test]
+fn output_that_cannot_be_written_ends_with_code_1() {
+    if Path::new("/dev/full").exists() {
+        let told = clear(&["--orders", &example("ten-orders.csv"), "--out", "/dev/full"]);
+        told.failed(1, &["/dev/full: cannot be written"]);
+    }
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let orders = example("ten-orders.csv");
+    let dir = files(&[]);
+    let told: Told = program()
+        .args(["--orders", &orders, "--json", "--out", "-"])
+        .current_dir(dir.path())
+        .output()
+        .expect("the program runs")
+        .into();
+    assert_eq!(told.json(), clear(&["--orders", &orders, "--json"]).json());
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0, "no file");
 }
 
 #[test]

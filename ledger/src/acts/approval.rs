@@ -44,7 +44,9 @@ impl State {
         let in_range = move |period: &DeliveryPeriod| from <= *period && *period <= through;
         let settled = self.settled.iter().map(|(period, settlement)| (*period, settlement));
         settled.filter(move |(period, _)| {
-            in_range(period) && self.finality(*period, now).admits(Change::Approval)
+            in_range(period)
+                && !self.reopened.contains_key(period)
+                && self.finality(*period, now).admits(Change::Approval)
         })
     }
 }

@@ -85,7 +85,10 @@ impl Draft {
         if !result.trades.is_empty() {
             let trades = self.state.trades.get_or_insert_with(period, Vec::new);
             trades.extend(result.trades.iter().cloned());
-            self.state.prices.get_or_insert_with(period, ZonePrices::default).note(&result);
+            self.state
+                .prices
+                .get_or_insert_with(period, ZonePrices::default)
+                .note(&result, &zones)?;
             let flows = self.state.flows.get_or_insert_with(period, Flows::default);
             for edge in result.edges.iter().filter(|edge| !edge.flow.is_zero()) {
                 flows.add(edge.zone, edge.flow)?;

@@ -48,8 +48,9 @@ pub enum DraftError {
     Unbalanced(u64),
 }
 
-/// How many periods one block settles for the first time: after a long halt there may be hundreds,
-/// and what a block decides must stay small enough to be sent. The rest is due in the next one.
+/// How many periods one block settles for the first time, and how many it settles anew: after a
+/// long halt there may be hundreds, one party may correct all that are open at once, and what a
+/// block decides must stay small enough to be sent. The rest is due in the next one.
 const SETTLED_PERIODS_MAX: usize = 16;
 
 /// A block in the making.

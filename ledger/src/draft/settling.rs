@@ -11,9 +11,10 @@ use crate::results::{CommunitySettled, PoolPart, Settled};
 use crate::state::{CURVES, State};
 
 impl Draft {
-    /// Settles delivered periods for which all readings are in, or whose time to wait is over, at
-    /// most [`SETTLED_PERIODS_MAX`] of them; and anew those that this block corrects.
+    /// Settles delivered periods for which all readings are in, or whose time to wait is over; and
+    /// anew those that are corrected: at most [`SETTLED_PERIODS_MAX`] of either.
     pub(super) fn settle_due(&mut self) -> Result<(), DraftError> {
+        self.settle_anew()?;
         let over = |period: &DeliveryPeriod| period.end() <= self.time;
         let open: Vec<_> = self.state.delivered().filter(over).collect();
         let mut settled_count = 0_usize;
@@ -25,9 +26,25 @@ impl Draft {
             if first && due && settled_count < SETTLED_PERIODS_MAX {
                 self.settle_period(period)?;
                 settled_count = settled_count.saturating_add(1);
-            } else if !first && self.reopened.contains(&period) {
-                self.settle_period(period)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Settles corrected periods anew, those first that have waited longest.
+    fn settle_anew(&mut self) -> Result<(), DraftError> {
+        for period in std::mem::take(&mut self.reopened) {
+            let waits = self.state.reopened.contains_key(&period);
+            if self.state.settled.contains_key(&period) && !waits {
+                self.state.reopened.insert(period, self.state.height);
+            }
+        }
+        let mut waiting: Vec<_> =
+            self.state.reopened.iter().map(|(period, since)| (*since, *period)).collect();
+        waiting.sort_unstable();
+        for (_, period) in waiting.into_iter().take(SETTLED_PERIODS_MAX) {
+            self.state.reopened.remove(&period);
+            self.settle_period(period)?;
         }
         Ok(())
     }
@@ -110,13 +127,17 @@ impl Draft {
     }
 
     /// Drops what no later block can change. A period that is final but not settled yet, because
-    /// the chain stood still, is kept until it is; one that is disputed, until that is decided.
+    /// the chain stood still, or not yet settled anew, is kept until it is; one that is disputed,
+    /// until that is decided.
     pub(super) fn forget_final(&mut self) {
         let (charter, now) = (self.state.charter.clone(), self.time);
         let over = |period: DeliveryPeriod| charter.rules().final_at(period) <= now;
         let settled = self.state.settled.keys().copied();
         let closed: BTreeSet<_> =
-            settled.filter(|period| over(*period) && !self.state.is_disputed(*period)).collect();
+            settled
+                .filter(|period| over(*period) && !self.state.is_disputed(*period))
+                .filter(|period| !self.state.reopened.contains_key(period))
+                .collect();
         let kept = |period: &DeliveryPeriod| !closed.contains(period);
         let State { trades, readings, prices, closed_ex_post, flows, .. } = &mut self.state;
         trades.retain(kept);

@@ -8,7 +8,7 @@ use market::gate::GateIndex;
 use market::member::PartyId;
 use market::order::{Order, OrderId, Side};
 use market::price::Price;
-use market::settlement::{Imbalance, Metered, PartySettlement, Pool, PoolShare, settle_own};
+use market::settlement::{Expected, Imbalance, Metered, PartySettlement, Pool, PoolShare, settle_own};
 use market::time::DeliveryPeriod;
 use market::trade::Trade;
 use market::zone::{ZoneId, ZoneTree};
@@ -204,7 +204,10 @@ impl PeriodFacts {
             shares.push(share);
         }
         let trades = &self.trades;
-        let expected = settle_own(&terms.party, self.reading, trades, &shares, &rates)?;
+        // What an estimate was made from is not proved here: that it is no better than the trades is.
+        let Metered { imported, exported, .. } = settled.settlement.metered;
+        let estimate = Expected { imported, exported };
+        let expected = settle_own(&terms.party, self.reading, estimate, trades, &shares, &rates)?;
         let found = figures(&settled.settlement);
         for ((line, expected), (_, found)) in figures(&expected).into_iter().zip(found) {
             if expected != found {

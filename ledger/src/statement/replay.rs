@@ -70,7 +70,7 @@ struct Replay<'a> {
     lines: BTreeMap<DeliveryPeriod, PeriodLine>,
     payouts: Vec<Posting>,
     pended: Vec<Posting>,
-    /// The readings that decisions of the block at hand put in place of the party's own.
+    /// The readings that decisions have put in place of the party's own.
     decided: Vec<Metered>,
 }
 
@@ -89,7 +89,6 @@ struct Moves {
 impl Replay<'_> {
     fn block(&mut self, block: &BlockProof) -> Result<(), StatementError> {
         let height = block.header.height;
-        self.decided.clear();
         let mut paid = Vec::new();
         for one in &block.transactions.leaves {
             if !one.leaf.concerns(&self.terms.party) {
@@ -268,7 +267,7 @@ impl Replay<'_> {
     ) -> Result<(bool, Vec<Transfer>), StatementError> {
         let (terms, period) = (self.terms, settled.period);
         let facts = self.periods.entry(period).or_default();
-        // A decision names the dispute, not the period; both are settled in the same block.
+        // A decision names the dispute, not the period.
         let metered = settled.settlement.metered;
         if self.decided.contains(&metered) {
             facts.reading = Some(metered);

@@ -4,7 +4,13 @@
 //! Law: in this mode no party is ever worse off than without the market. No bid stands above what
 //! the supplier's energy would cost, no offer below what the supplier would pay, and no quantity
 //! goes beyond the meter. So whatever trades, each watt-hour of it is bought for at most, and sold
-//! for at least, what the supplier would have asked or given for that very watt-hour.
+//! for at least, what the supplier would have asked or given for that very watt-hour, levies and
+//! tax included. In money every trade and every line of the bill is rounded by itself and may add
+//! half a micro-unit.
+//!
+//! The law is about what was metered when the gate closed. Trades stand: who sold a kilowatt-hour
+//! that a later reading or a dispute takes back has sold what it did not feed in, and is settled
+//! for it like anybody who is short, at the pool's price or at retail.
 
 use std::collections::BTreeMap;
 

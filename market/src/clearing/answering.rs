@@ -22,18 +22,50 @@ pub(super) struct View<'a> {
     pub(super) zones: &'a PerZone<ZoneResult>,
 }
 
-/// The best price that a zone's orders meet further up, charges on the way included, and the first
-/// edge on the way that is full, if any is.
+/// The best price in all zones on one side of an edge, with all charges on the way to it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Over edges that all have room.
+    near: Option<i64>,
+    /// Behind an edge that is full.
+    far: Option<Beyond>,
+}
+
+/// A price, and the first edge on the way to it that is full.
 #[derive(Debug, Clone, Copy)]
 struct Beyond {
     price: i64,
-    full: Option<ZoneId>,
+    full: ZoneId,
 }
 
-/// By zone: what lies above it for bids and for offers; `None` where nothing is traded there.
+impl Seen {
+    fn or(self, other: Self, better: Better) -> Self {
+        let near = match (self.near, other.near) {
+            (Some(one), Some(other)) if better(other, one) => Some(other),
+            (one, other) => one.or(other),
+        };
+        let far = match (self.far, other.far) {
+            (Some(one), Some(other)) if better(other.price, one.price) => Some(other),
+            (one, other) => one.or(other),
+        };
+        Self { near, far }
+    }
+
+    /// The same from the other end of an edge. `full` names the edge, if it is.
+    fn across(self, charge: i64, full: Option<ZoneId>, better: Better) -> Self {
+        let near = self.near.map(|price| price.saturating_add(charge));
+        let far = self.far.map(|far| Beyond { price: far.price.saturating_add(charge), ..far });
+        let Some(full) = full else { return Self { near, far } };
+        let prices = near.into_iter().chain(far.map(|far| far.price));
+        let best = prices.reduce(|one, other| if better(other, one) { other } else { one });
+        Self { near: None, far: best.map(|price| Beyond { price, full }) }
+    }
+}
+
+/// By zone: what lies elsewhere for its bids and for its offers.
 struct Barriers {
-    bids: PerZone<Option<Beyond>>,
-    offers: PerZone<Option<Beyond>>,
+    bids: PerZone<Seen>,
+    offers: PerZone<Seen>,
 }
 
 /// Whether a buyer, or a seller, would rather have the first price.
@@ -71,48 +103,90 @@ impl View<'_> {
     /// Why a step at this limit was not filled to the end.
     fn reason(&self, side: Side, node: Node, limit: i64, barriers: &Barriers) -> Reason {
         let own = self.zones[node].price;
-        let (beyond, better) = match side {
+        let (seen, better) = match side {
             Side::Buy => (barriers.bids[node], CHEAPER),
             Side::Sell => (barriers.offers[node], DEARER),
         };
         let met = |price: i64| {
             !better(limit, price) && own.is_none_or(|own| better(price, own.micros_per_kwh()))
         };
-        let full = beyond.filter(|beyond| met(beyond.price)).and_then(|beyond| beyond.full);
+        let beyond = seen.far.filter(|beyond| met(beyond.price));
         let limit = Price::from_micros_per_kwh(limit);
-        match (full, own) {
-            (Some(zone), _) => Reason::EdgeFull { zone, limit },
+        match (beyond, own) {
+            (Some(Beyond { full, .. }), _) => Reason::EdgeFull { zone: full, limit },
             (None, None) => Reason::NoTrade,
             (None, Some(price)) if price == limit => Reason::SharedAtMargin,
             (None, Some(_)) => Reason::LimitNotReached { limit },
         }
     }
 
-    /// Follows the ways down: what is traded in the zone above is within reach, and what is within
-    /// reach there, each for the charge more, or less.
     fn barriers(&self) -> Barriers {
-        let mut barriers = Barriers { bids: self.grid.table(None), offers: self.grid.table(None) };
-        for node in self.grid.nodes() {
-            let Some(way) = self.grid.way(node) else { continue };
-            let (flow, zone) = (self.solution.flows[node], self.grid.id(node));
-            let above = self.zones[way.parent].price;
-            let above = above.map(|price| Beyond { price: price.micros_per_kwh(), full: None });
-            let step = |further: Option<Beyond>, charge: i64, full: bool, better: Better| {
-                let best = match (above, further) {
-                    (Some(near), Some(far)) if better(far.price, near.price) => Some(far),
-                    (near, far) => near.or(far),
-                };
-                best.map(|beyond| Beyond {
-                    price: beyond.price.saturating_add(charge),
-                    full: if full { Some(zone) } else { beyond.full },
-                })
-            };
-            let (bids, offers) = (barriers.bids[way.parent], barriers.offers[way.parent]);
-            let (no_more_down, no_more_up) = (flow <= way.down.saturating_neg(), flow >= way.up);
-            barriers.bids[node] = step(bids, way.charge, no_more_down, CHEAPER);
-            barriers.offers[node] = step(offers, way.charge.saturating_neg(), no_more_up, DEARER);
+        Barriers { bids: self.elsewhere(Side::Buy), offers: self.elsewhere(Side::Sell) }
+    }
+
+    /// What the orders of one side see from each zone: the price of every other zone, or where
+    /// nothing is traded the best limit of the other side, each with the charges on the way. First
+    /// every zone learns what lies below it, then what lies above and beside it.
+    fn elsewhere(&self, side: Side) -> PerZone<Seen> {
+        let better = if side == Side::Buy { CHEAPER } else { DEARER };
+        let mut at_or_below = self.grid.table(Seen::default());
+        for node in self.grid.nodes().rev() {
+            let here = Seen { near: self.offered(node, side), far: None };
+            at_or_below[node] = self.grid.children(node).fold(here, |seen, child| {
+                seen.or(self.look(child, side, true, at_or_below[child]), better)
+            });
         }
-        barriers
+        let mut elsewhere = self.grid.table(Seen::default());
+        for node in self.grid.nodes() {
+            // What a child sees above it is all but what lies below itself: its elder siblings
+            // with everything above, and its younger ones.
+            let here = Seen { near: self.offered(node, side), far: None };
+            let mut elder = elsewhere[node].or(here, better);
+            let children: Vec<_> = self.grid.children(node).collect();
+            let mut younger = vec![Seen::default()];
+            for child in children.iter().skip(1).rev() {
+                let below = self.look(*child, side, true, at_or_below[*child]);
+                let seen = younger.last().copied().unwrap_or_default().or(below, better);
+                younger.push(seen);
+            }
+            for child in children {
+                let others = elder.or(younger.pop().unwrap_or_default(), better);
+                elsewhere[child] = self.look(child, side, false, others);
+                elder = elder.or(self.look(child, side, true, at_or_below[child]), better);
+            }
+        }
+        for node in self.grid.nodes() {
+            elsewhere[node] = self.grid.children(node).fold(elsewhere[node], |seen, child| {
+                seen.or(self.look(child, side, true, at_or_below[child]), better)
+            });
+        }
+        elsewhere
+    }
+
+    /// What lies on one side of the edge above `child`, as it is seen from the other side, looking
+    /// down or up.
+    fn look(&self, child: Node, side: Side, down: bool, seen: Seen) -> Seen {
+        let Some(way) = self.grid.way(child) else { return Seen::default() };
+        let flow = self.solution.flows[child];
+        // Energy goes to the bid that looks, or away from the offer.
+        let (goes_up, better, charge) = match side {
+            Side::Buy => (down, CHEAPER, way.charge),
+            Side::Sell => (!down, DEARER, way.charge.saturating_neg()),
+        };
+        let is_full = if goes_up { flow >= way.up } else { flow <= way.down.saturating_neg() };
+        seen.across(charge, is_full.then(|| self.grid.id(child)), better)
+    }
+
+    /// The price for which the other side trades in a zone, or would.
+    fn offered(&self, node: Node, side: Side) -> Option<i64> {
+        if let Some(price) = self.zones[node].price {
+            return Some(price.micros_per_kwh());
+        }
+        let own = self.places.zone(node);
+        match side {
+            Side::Buy => self.places.steps(&own.offers).iter().map(|step| step.rank.price()).min(),
+            Side::Sell => self.places.steps(&own.bids).iter().map(|step| step.rank.price()).max(),
+        }
     }
 }
 

@@ -18,8 +18,8 @@ pub(super) struct Rung {
     pub(super) number: u32,
 }
 
-/// All steps of these orders, best limit first; equal limits by SHA-256(order id, salt), so that
-/// neither the proposer nor a bidder can choose who comes first.
+/// All steps of these orders, best limit first; equal limits by SHA-256(order id, salt), so that no
+/// bidder can choose who comes first.
 pub(super) fn merit(orders: &[BookedOrder], side: Side, salt: &Digest) -> Vec<Rung> {
     let mut rungs = Vec::with_capacity(orders.len());
     for (number, order) in (0_u32..).zip(orders) {

@@ -3,9 +3,11 @@
 //!
 //! - **Quantities** are those of the auction: everything better than the marginal limit of its
 //!   side, and pro rata by largest remainder at that limit.
-//! - **Pairs**: the highest bid meets the lowest offer, watt-hour by watt-hour in merit order;
-//!   equal limits stand in it by SHA-256(order id, salt), whole orders one behind the other. Because
-//!   whom one meets decides what one pays, preferences for partners and origins do not count.
+//! - **Pairs**: the highest bid meets the lowest offer, watt-hour by watt-hour in merit order.
+//!   Equal limits stand side by side in it: whatever they meet together, each gets its part of, pro
+//!   rata to what it still trades, by largest remainder. So whom one meets, which decides what one
+//!   pays, is no lottery; a lot, by SHA-256(order id, salt), falls for single watt-hours only.
+//!   Preferences for partners and origins do not count.
 //! - **Price** of a pair: the middle of its two limits, rounded down to the tick, but never below
 //!   the offer's limit. Bid and offer pay and get the same; k has no say.
 //! - The stated price of all zones is the mean of all trades by energy, rounded half to even.
@@ -16,10 +18,13 @@
 
 use crate::Overflow;
 use crate::answer::Reason;
-use crate::book::SealedBook;
-use crate::clearing::merit::{Pair, Sweep, cross, filled, merit};
+use crate::book::{BookedOrder, SealedBook};
+use crate::clearing::merit::{Pair, Rung, Sweep, cross, filled, merit, name};
+use crate::clearing::places::index;
+use crate::clearing::ration::{Claim, ration};
 use crate::clearing::single::{Decision, Left, Market};
 use crate::clearing::{ClearingError, ClearingResult, Mechanism, Terms};
+use crate::hash::Digest;
 use crate::order::Side;
 use crate::price::{Price, Tick};
 
@@ -45,7 +50,8 @@ impl Mechanism for PairMidpoints {
             let price = midpoint(limit(offer.limit), limit(bid.limit), terms.tick)?;
             Ok(market.deal(bid.number, offer.number, energy, price))
         };
-        let deals = Sweep::of(&buying, &selling).map(deal).collect::<Result<Vec<_>, Overflow>>()?;
+        let pairs = pairs(book, buying, selling)?;
+        let deals = pairs.into_iter().map(deal).collect::<Result<Vec<_>, Overflow>>()?;
         let price = Price::mean(deals.iter().map(|deal| (deal.buyer_price, deal.energy)))?;
         let decision = Decision { deals, price, ..Decision::nothing() };
         market.write_out(&decision, |left: &Left| {
@@ -60,6 +66,61 @@ impl Mechanism for PairMidpoints {
             }
         })
     }
+}
+
+/// Who meets whom: limit by limit in merit order, and the orders of one limit side by side.
+fn pairs(
+    book: &SealedBook,
+    mut buying: Vec<Rung>,
+    mut selling: Vec<Rung>,
+) -> Result<Vec<Pair>, Overflow> {
+    let (bids, offers) = (levels(&buying)?, levels(&selling)?);
+    let (mut buying, mut selling) = (by_limit(&mut buying), by_limit(&mut selling));
+    let mut pairs = Vec::new();
+    for Pair { bid, offer, energy } in Sweep::of(&bids, &offers) {
+        let of_bids = take(&mut buying, bid.number, energy, book.bids(), book.salt())?;
+        let of_offers = take(&mut selling, offer.number, energy, book.offers(), book.salt())?;
+        pairs.extend(Sweep::of(&of_bids, &of_offers));
+    }
+    Ok(pairs)
+}
+
+fn by_limit(rungs: &mut [Rung]) -> Vec<&mut [Rung]> {
+    rungs.chunk_by_mut(|one, next| one.limit == next.limit).collect()
+}
+
+/// All of one limit as one, numbered by merit.
+fn levels(rungs: &[Rung]) -> Result<Vec<Rung>, Overflow> {
+    let failed = Overflow::of("the energy of a zone");
+    let equals = rungs.chunk_by(|one, next| one.limit == next.limit);
+    let level = |(number, equals): (u32, &[Rung])| {
+        let energy = equals.iter().try_fold(0_i64, |sum, rung| sum.checked_add(rung.energy));
+        let limit = equals.first().map(|rung| rung.limit).unwrap_or_default();
+        Ok(Rung { limit, energy: energy.ok_or(failed)?, number })
+    };
+    (0_u32..).zip(equals).map(level).collect()
+}
+
+/// Takes so much from all of one limit, pro rata to what each still has.
+fn take(
+    levels: &mut [&mut [Rung]],
+    number: u32,
+    energy: i64,
+    orders: &[BookedOrder],
+    salt: &Digest,
+) -> Result<Vec<Rung>, Overflow> {
+    let Some(equals) = levels.get_mut(index(number)) else { return Ok(Vec::new()) };
+    let claim = |rung: &Rung| Claim { who: rung.number, energy: rung.energy };
+    let claims: Vec<_> = equals.iter().map(claim).collect();
+    let id = |number: &u32| name(orders, *number).unwrap_or_default();
+    let mut taken = Vec::with_capacity(claims.len());
+    for (rung, share) in equals.iter_mut().zip(ration(&claims, energy, salt, id)?) {
+        rung.energy = rung.energy.saturating_sub(share);
+        if share > 0 {
+            taken.push(Rung { energy: share, ..*rung });
+        }
+    }
+    Ok(taken)
 }
 
 fn limit(micros: i64) -> Price {

@@ -43,6 +43,11 @@ use crate::zone::{ZoneId, ZoneTree};
 /// From so many orders or increments on, work on all cores is worth its coordination.
 const PARALLEL_FROM: usize = 16_384;
 
+/// The most that all steps may come to, each counted once for its zone and once for every zone
+/// above it. The zonal auction keeps a curve for each zone, of 16 bytes for each of them: a
+/// gigabyte.
+pub const CURVE_STEPS_MAX: u64 = 1 << 26;
+
 /// How a community finds prices and quantities; chosen in genesis.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
@@ -65,7 +70,8 @@ pub struct Terms<'a> {
     pub zones: &'a ZoneTree,
     /// Where in a crossing interval the price lies, in millionths: 0 = its lower end.
     pub k_millionths: u32,
-    /// Prices chosen within an interval are multiples of this.
+    /// A price chosen within an interval is rounded down to a multiple of this, but not below the
+    /// interval. Other prices follow from it by wheeling charges, or are limits.
     pub tick: Tick,
 }
 
@@ -93,7 +99,8 @@ impl MechanismKind {
     }
 
     /// Whether opposite imbalances of neighbours cancel in settlement. Under a sharing key they do
-    /// not: what the key allots to nobody is the supplier's, or neighbours would get it all the same.
+    /// not: what the key allots to nobody is the supplier's, or neighbours would get it all the
+    /// same.
     pub fn pools(&self) -> bool {
         !matches!(self, Self::Sharing(_))
     }
@@ -135,6 +142,15 @@ pub enum ClearingError {
     EdgeBinds {
         /// The zone below the edge.
         zone: ZoneId,
+    },
+    /// A deep grid with so many orders that their curves would not fit into memory.
+    #[error(
+        "the zones lie too deep for so many orders: each step counts once for its zone and once \
+         for every zone above, which makes {counted}, and at most {CURVE_STEPS_MAX} can be cleared"
+    )]
+    TooDeep {
+        /// All of them.
+        counted: u64,
     },
     /// More than 4,294,967,295 orders or steps.
     #[error("the book has more orders or steps than 32 bits can count")]

@@ -1,5 +1,4 @@
-//! Sharing out too little among equals: pro rata by largest remainder, ungrindable at the last
-//! watt-hour.
+//! Sharing out too little among equals: pro rata by largest remainder, the last watt-hours by lot.
 
 use std::cmp::Ordering;
 
@@ -25,9 +24,9 @@ pub(crate) fn zone_lot(id: ZoneId) -> Digest {
 /// to the largest remainders; equal remainders are ordered by SHA-256(name, salt), where a claim's
 /// name is the id of its order or [`zone_lot`]. The shares come in the order of the claims.
 ///
-/// The salt is known only after the orders are fixed, so neither the proposer nor a bidder can
-/// choose who gets the odd watt-hour. The parts sum to `total` exactly and each lies within 1 Wh of
-/// its exact share.
+/// No bidder knows the salt before the orders are fixed; what its maker could gain by trying many
+/// is these odd watt-hours ([`crate::book::PeriodBook::seal`]). The parts sum to `total` exactly
+/// and each lies within 1 Wh of its exact share.
 ///
 /// # Errors
 /// [`Overflow`] if a sum leaves its range.

@@ -15,7 +15,7 @@ use crate::Overflow;
 use crate::clearing::curve::{Curve, Increment, Rank, flow_at};
 use crate::clearing::places::{Place, Places, index};
 use crate::clearing::ration::{Claim, ration, zone_lot};
-use crate::clearing::{ClearingError, PARALLEL_FROM, Terms};
+use crate::clearing::{CURVE_STEPS_MAX, ClearingError, PARALLEL_FROM, Terms};
 use crate::grid::{Grid, Node, PerZone, Way};
 use crate::hash::Digest;
 use crate::order::Side;
@@ -53,6 +53,7 @@ pub(super) fn solve(
     terms: &Terms<'_>,
     salt: &Digest,
 ) -> Result<Solution, ClearingError> {
+    check_depth(places, grid)?;
     let curves = curves(places, grid)?;
     let mut ranks = grid.table(Rank::default());
     let mut solution = Solution {
@@ -92,6 +93,21 @@ fn each<T: Send, E: Send>(
     }
 }
 
+/// Whether the curves of all zones fit into memory.
+fn check_depth(places: &Places<'_>, grid: &Grid) -> Result<(), ClearingError> {
+    let mut counted = 0_u64;
+    for (curves, layer) in (1_u64..).zip(grid.layers()) {
+        for node in layer {
+            let own = places.zone(node);
+            let steps = [&own.bids, &own.offers].map(|places_of| places.steps(places_of).len());
+            for count in steps.map(|count| u64::try_from(count).unwrap_or(u64::MAX)) {
+                counted = counted.saturating_add(count.saturating_mul(curves));
+            }
+        }
+    }
+    if counted > CURVE_STEPS_MAX { Err(ClearingError::TooDeep { counted }) } else { Ok(()) }
+}
+
 /// Every zone's net-export curve, the zones below included.
 fn curves(places: &Places<'_>, grid: &Grid) -> Result<PerZone<Curve>, Overflow> {
     let mut curves = grid.table(Curve::default());
@@ -129,9 +145,8 @@ fn curve(
     Ok(curve)
 }
 
-/// The price of a zone whose net export is known: by the k-rule within the prices that its own
-/// curve supports, moved as little as the edge above demands. The price above, less or plus the
-/// charge, binds from the side to which the edge has room, and from both while something flows.
+/// The price of a zone whose net export is known: by the k-rule within the prices that both its own
+/// curve and the edge above support. An end that the zone's own orders leave open is the edge's.
 fn rank(
     node: Node,
     curve: &Curve,
@@ -140,30 +155,50 @@ fn rank(
     grid: &Grid,
     terms: &Terms<'_>,
 ) -> Result<Rank, Overflow> {
-    let way = grid.way(node);
-    let above = way.map(|way| ranks[way.parent]);
-    let own = match curve.interval(flow) {
-        (Some(low), Some(high)) => inside(low, high, terms)?,
-        (Some(end), None) | (None, Some(end)) => end,
-        (None, None) => above.unwrap_or_default(),
+    let (low, high) = curve.interval(flow);
+    let Some(way) = grid.way(node) else { return within(low, high, Rank::default(), terms) };
+    let above = ranks[way.parent];
+    let (least, most) = bounds(&way, flow, above)?;
+    let rank = within(low.max(least), tighter(high, most), above, terms)?;
+    let rank = least.map_or(rank, |least| rank.max(least));
+    Ok(most.map_or(rank, |most| rank.min(most)))
+}
+
+/// Between which ranks an edge keeps the zone below it: the rank above, less or plus the charge,
+/// binds from the side to which the edge has room, and from both while something flows.
+fn bounds(way: &Way, flow: i64, above: Rank) -> Result<(Option<Rank>, Option<Rank>), Overflow> {
+    let exporting = above.plus(way.charge.saturating_neg())?;
+    let importing = above.plus(way.charge)?;
+    let least = match flow {
+        flow if flow < 0 => Some(importing),
+        flow if flow < way.up => Some(exporting),
+        _ => None,
     };
-    let (Some(Way { charge, up, down, .. }), Some(above)) = (way, above) else { return Ok(own) };
-    let exporting = above.plus(charge.saturating_neg())?;
-    let importing = above.plus(charge)?;
-    let mut rank = own;
-    if flow < up {
-        rank = rank.max(exporting);
+    let most = match flow {
+        flow if flow > 0 => Some(exporting),
+        flow if flow > way.down.saturating_neg() => Some(importing),
+        _ => None,
+    };
+    Ok((least, most))
+}
+
+/// The lower of two upper ends; a missing one is open.
+fn tighter(one: Option<Rank>, other: Option<Rank>) -> Option<Rank> {
+    one.into_iter().chain(other).min()
+}
+
+/// By the k-rule between two ends; the only one where the other is open, and `without` any.
+fn within(
+    low: Option<Rank>,
+    high: Option<Rank>,
+    without: Rank,
+    terms: &Terms<'_>,
+) -> Result<Rank, Overflow> {
+    match (low, high) {
+        (Some(low), Some(high)) => inside(low, high.max(low), terms),
+        (Some(end), None) | (None, Some(end)) => Ok(end),
+        (None, None) => Ok(without),
     }
-    if flow > 0 {
-        rank = rank.min(exporting);
-    }
-    if flow > down.saturating_neg() {
-        rank = rank.min(importing);
-    }
-    if flow < 0 {
-        rank = rank.max(importing);
-    }
-    Ok(rank)
 }
 
 /// The k-rule; a lower end that is no whole number of ticks is not undercut.

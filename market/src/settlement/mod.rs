@@ -20,13 +20,14 @@ mod finality;
 mod own;
 mod pool;
 mod position;
+mod prices;
 mod transfer;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;
 
 use crate::Overflow;
-use crate::clearing::{ClearingResult, MechanismKind};
+use crate::clearing::MechanismKind;
 use crate::energy::Energy;
 use crate::grid::Grid;
 use crate::member::PartyId;
@@ -42,6 +43,7 @@ use crate::zone::{ZoneId, ZoneTree};
 pub use finality::{Change, Finality};
 pub use own::settle_own;
 pub use pool::{Imbalance, PoolShare};
+pub use prices::ZonePrices;
 pub use transfer::{Cause, Holder, Transfer, difference, of_trade};
 
 /// What a meter counted in the period.
@@ -60,31 +62,35 @@ pub struct Metered {
 pub struct Delivery {
     /// The zone of its metering point.
     pub zone: ZoneId,
-    /// What its meter counted. A reading that never came is estimated as "delivered exactly as
-    /// traded" and marked [`Quality::Missing`]; a later one settles the exact difference.
+    /// What its meter counted, if that came.
     pub metered: Option<Metered>,
+    /// What is held against the party as long as no reading comes.
+    pub expected: Expected,
 }
 
-/// The clearing prices of a period: for each zone that of its latest gate that had one.
-#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub struct ZonePrices(BTreeMap<ZoneId, Price>);
-
-impl ZonePrices {
-    /// Takes in what a gate decided; gates are taken in as they close.
-    pub fn note(&mut self, result: &ClearingResult) {
-        let priced = result.zones.iter().filter_map(|zone| Some((zone.zone, zone.price?)));
-        self.0.extend(priced);
-    }
-
-    /// A zone's price, if any of its gates had one.
-    pub fn price(&self, zone: ZoneId) -> Option<Price> {
-        self.0.get(&zone).copied()
-    }
+/// What a party draws at most, and feeds in at least, as far as is known from other periods.
+///
+/// A reading that never came is estimated against the silence, so that nobody gains by it: imported
+/// is the larger of bought and `imported`, exported the smaller of sold and `exported`. The
+/// estimate is marked [`Quality::Missing`]; a later reading settles the exact difference. The
+/// default knows nothing: drawn as bought, nothing fed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct Expected {
+    /// Drawn from the grid at most.
+    pub imported: Energy,
+    /// Fed into the grid at least.
+    pub exported: Energy,
 }
 
-impl FromIterator<(ZoneId, Price)> for ZonePrices {
-    fn from_iter<I: IntoIterator<Item = (ZoneId, Price)>>(prices: I) -> Self {
-        Self(prices.into_iter().collect())
+impl Expected {
+    /// From what a party metered in other periods: the most that it drew, and the least that it fed
+    /// in. `None` if there are none.
+    pub fn from_history(periods: impl IntoIterator<Item = Metered>) -> Option<Self> {
+        let of = |metered: Metered| Self { imported: metered.imported, exported: metered.exported };
+        periods.into_iter().map(of).reduce(|one, other| Self {
+            imported: one.imported.max(other.imported),
+            exported: one.exported.min(other.exported),
+        })
     }
 }
 
@@ -94,7 +100,7 @@ pub struct Facts<'a> {
     /// The delivery period.
     pub period: DeliveryPeriod,
     /// Who is to be settled. A party that only stands in a trade is settled too, at the zone where
-    /// the trade found it and as if its reading never came.
+    /// the trade found it, as if its reading never came and nothing were known of it.
     pub parties: &'a BTreeMap<PartyId, Delivery>,
     /// The trades of all gates of the period.
     pub trades: &'a [Trade],

@@ -3,7 +3,8 @@
 use crate::Overflow;
 use crate::member::PartyId;
 use crate::settlement::amounts::{self, Pooled};
-use crate::settlement::{Metered, PartySettlement, PoolShare};
+use crate::settlement::position::metered_or;
+use crate::settlement::{Expected, Metered, PartySettlement, PoolShare};
 use crate::tariff::Rates;
 use crate::trade::Trade;
 
@@ -17,11 +18,12 @@ use crate::trade::Trade;
 pub fn settle_own(
     party: &PartyId,
     metered: Option<Metered>,
+    expected: Expected,
     trades: &[Trade],
     shares: &[PoolShare],
     rates: &Rates,
 ) -> Result<PartySettlement, Overflow> {
-    let mut own = PartySettlement::before_trades(metered);
+    let mut own = PartySettlement::before_trades(metered_or(metered, expected));
     for trade in trades {
         if trade.seller == *party {
             own.sell(trade)?;

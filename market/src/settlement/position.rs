@@ -6,7 +6,7 @@ use crate::grid::{Grid, Node};
 use crate::member::PartyId;
 use crate::money::Money;
 use crate::reading::Quality;
-use crate::settlement::{Delivery, Facts, Metered, PartySettlement, SettlementError};
+use crate::settlement::{Delivery, Expected, Facts, Metered, PartySettlement, SettlementError};
 use crate::trade::Trade;
 use crate::zone::ZoneId;
 
@@ -48,8 +48,9 @@ impl Positions {
     ) -> Result<Self, SettlementError> {
         let mut nodes = Vec::with_capacity(deliveries.len());
         let mut parties = Vec::with_capacity(deliveries.len());
-        for (party, Delivery { zone, metered }) in deliveries {
+        for (party, Delivery { zone, metered, expected }) in deliveries {
             nodes.push(grid.node(zone).ok_or(SettlementError::UnknownZone { party, zone })?);
+            let metered = metered_or(metered, expected);
             parties.push((party, PartySettlement::before_trades(metered)));
         }
         Ok(Self { nodes, parties })
@@ -66,8 +67,15 @@ impl Positions {
     }
 }
 
-/// Who stands in a trade alone, as if a reading never came. The zone is the lowest by number that a
-/// trade names, so that the order of the trades does not matter.
+/// The reading, or what is expected instead of one that did not come.
+pub(super) fn metered_or(metered: Option<Metered>, expected: Expected) -> Metered {
+    let Expected { imported, exported } = expected;
+    let metered = metered.filter(|metered| metered.quality != Quality::Missing);
+    metered.unwrap_or(Metered { imported, exported, quality: Quality::Missing })
+}
+
+/// Who stands in a trade alone, as if its reading never came. The zone is the lowest by number that
+/// a trade names, so that the order of the trades does not matter.
 fn strangers(facts: &Facts<'_>) -> impl Iterator<Item = (PartyId, Delivery)> {
     let ends = |trade: &Trade| [(trade.seller, trade.path.from), (trade.buyer, trade.path.to)];
     let ends = facts.trades.iter().flat_map(ends);
@@ -75,15 +83,14 @@ fn strangers(facts: &Facts<'_>) -> impl Iterator<Item = (PartyId, Delivery)> {
         ends.filter(|(party, _)| !facts.parties.contains_key(party)).collect();
     strangers.sort_unstable();
     strangers.dedup_by_key(|(party, _)| *party);
-    strangers.into_iter().map(|(party, zone)| (party, Delivery { zone, metered: None }))
+    let unknown = |zone| Delivery { zone, metered: None, expected: Expected::default() };
+    strangers.into_iter().map(move |(party, zone)| (party, unknown(zone)))
 }
 
 impl PartySettlement {
-    /// A reading that never came is replaced by the trades once they are known.
-    pub(super) fn before_trades(metered: Option<Metered>) -> Self {
+    /// What is expected instead of a reading is held against the trades once they are known.
+    pub(super) fn before_trades(metered: Metered) -> Self {
         let (energy, money) = (Energy::ZERO, Money::ZERO);
-        let missing = Metered { imported: energy, exported: energy, quality: Quality::Missing };
-        let metered = metered.unwrap_or(missing);
         Self {
             sold: energy,
             bought: energy,
@@ -127,8 +134,8 @@ impl PartySettlement {
     /// Metered against traded, once all trades are in.
     pub(super) fn compare(&mut self) -> Result<(), Overflow> {
         if self.metered.quality == Quality::Missing {
-            self.metered.imported = self.bought;
-            self.metered.exported = self.sold;
+            self.metered.imported = self.metered.imported.max(self.bought);
+            self.metered.exported = self.metered.exported.min(self.sold);
         }
         self.surplus = self.metered.exported.excess_over(self.sold)?;
         self.missing = self.sold.excess_over(self.metered.exported)?;

@@ -53,12 +53,17 @@ impl Rates {
     }
 
     /// What a household saves for each kWh that a neighbour delivers instead of the supplier,
-    /// before it pays the neighbour: a bid up to this price never costs more than the supplier. Not
-    /// below `retail`.
+    /// before it pays the neighbour, rounded down: a bid up to this price never costs more than the
+    /// supplier, but for the rounding of the amounts themselves, half a micro-unit for each trade
+    /// and for each line of the bill. Not below `retail`.
     pub fn avoidable(&self) -> Price {
-        let (all_in, anyway) = (self.all_in(), self.on_import());
-        let saved = all_in.micros_per_kwh().saturating_sub(anyway.micros_per_kwh());
-        Price::from_micros_per_kwh(saved)
+        let [retail, levies, anyway] =
+            [self.retail, self.supplied_levies, self.import_levies].map(Price::micros_per_kwh);
+        let more = i128::from(retail.max(0).saturating_add(levies).saturating_add(anyway).max(0));
+        let taxed = more.saturating_sub(i128::from(anyway.max(0)));
+        let tax = taxed.saturating_mul(i128::from(self.tax_millionths)).div_euclid(1_000_000);
+        let tax = i64::try_from(tax).unwrap_or(i64::MAX);
+        Price::from_micros_per_kwh(retail.saturating_add(levies).saturating_add(tax))
     }
 
     /// The levies on a party's energy in the period.

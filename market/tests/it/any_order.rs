@@ -1,5 +1,6 @@
 //! A5. The same messages in any order, repeated, leave the same book and the same clearing; so do
-//! the same bare orders in any order, and any number of threads.
+//! the same bare orders in any order, and any number of threads. Where a party's own bid reaches
+//! its own offer, the order of these two matters: the older one stays out (`gates`).
 
 use market::book::{PeriodBook, sealed_from_orders};
 use market::order::{Order, Origin, Side};
@@ -10,9 +11,10 @@ use crate::bare::{Bare, auction, bid, booked, offer, period, salt, terms};
 use crate::community::Community;
 use crate::tree::{Market, choosy_markets, free, narrow};
 
-const PARTIES: usize = 4;
+const PARTIES: usize = 8;
 
-/// What each party says on each side, in the order in which it says it: withdrawals among it.
+/// What each party says, in the order in which it says it: withdrawals among it. Every other party
+/// buys.
 fn histories() -> impl Strategy<Value = Vec<Vec<(i64, i64)>>> {
     let said = prop_oneof![
         4 => (-20..20_i64, 1..400_i64).prop_map(Some),
@@ -22,7 +24,7 @@ fn histories() -> impl Strategy<Value = Vec<Vec<(i64, i64)>>> {
     let words = |history: Vec<Option<(i64, i64)>>| {
         history.into_iter().map(|said| said.unwrap_or((0, 0))).collect()
     };
-    prop::collection::vec(history.prop_map(words), PARTIES * 2)
+    prop::collection::vec(history.prop_map(words), PARTIES)
 }
 
 fn messages(community: &Community, histories: &[Vec<(i64, i64)>]) -> Vec<Envelope<Order>> {
@@ -32,8 +34,8 @@ fn messages(community: &Community, histories: &[Vec<(i64, i64)>]) -> Vec<Envelop
         for (sequence, (limit, wh)) in (1..).zip(history) {
             let step = (limit * 10_000, *wh);
             let steps: &[_] = if *wh == 0 { &[] } else { &[step] };
-            let order = community.order(n / 2, side, steps, sequence);
-            messages.push(community.sign(n / 2, order));
+            let order = community.order(n, side, steps, sequence);
+            messages.push(community.sign(n, order));
         }
     }
     messages

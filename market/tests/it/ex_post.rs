@@ -94,9 +94,17 @@ fn seal(
     curves: &StandingCurves,
     residuals: &BTreeMap<PartyId, Residual>,
 ) -> SealedBook {
+    seal_within(community, curves, residuals, corridor())
+}
+
+fn seal_within(
+    community: &Community,
+    curves: &StandingCurves,
+    residuals: &BTreeMap<PartyId, Residual>,
+    corridor: Corridor,
+) -> SealedBook {
     let gate = community.rules.gates.ex_post_gate().unwrap();
-    seal_ex_post(period(), gate, &community.members, curves, residuals, corridor(), salt(9))
-        .unwrap()
+    seal_ex_post(period(), gate, &community.members, curves, residuals, corridor, salt(9)).unwrap()
 }
 
 /// Whose curve, for which side, and its steps.
@@ -109,6 +117,7 @@ struct Day {
     /// `None`: the reading did not come.
     meters: Vec<Option<(i64, i64)>>,
     curves: Vec<Said>,
+    rates: Rates,
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -142,11 +151,29 @@ fn days() -> impl Strategy<Value = Day> {
         .prop_flat_map(|(n, side)| steps(side).prop_map(move |steps| (n, side, steps)));
     let orders = prop::collection::vec(order, 0..8);
     let meters = prop::collection::vec(meter, PARTIES);
-    (orders, meters, prop::collection::vec(curve, 0..10)).prop_map(|(orders, meters, curves)| {
+    let curves = prop::collection::vec(curve, 0..10);
+    (orders, meters, curves, rates()).prop_map(|(orders, meters, curves, rates)| {
         let mut seen = BTreeSet::new();
         let curves = curves.into_iter().filter(|(n, side, _)| seen.insert((*n, *side)));
-        Day { orders, meters, curves: curves.collect() }
+        Day { orders, meters, curves: curves.collect(), rates }
     })
+}
+
+fn flat() -> Rates {
+    Rates::flat(corridor().retail, corridor().feed_in)
+}
+
+/// With levies and a tax that leave fractions of a micro-unit.
+fn rates() -> impl Strategy<Value = Rates> {
+    let taxed = (0..30_000_i64, 0..30_000_i64, 0..=1_000_000_u32, 0..10_i64);
+    let taxed = taxed.prop_map(|(supplied, imported, tax_millionths, odd)| Rates {
+        retail: micros(320_000 + odd),
+        supplied_levies: micros(supplied),
+        import_levies: micros(imported),
+        tax_millionths,
+        ..flat()
+    });
+    prop_oneof![1 => Just(flat()), 2 => taxed]
 }
 
 /// A period that is over: what was traded before it, and what the gate after it did.
@@ -155,6 +182,7 @@ struct Closed {
     residuals: BTreeMap<PartyId, Residual>,
     book: SealedBook,
     result: ClearingResult,
+    rates: Rates,
 }
 
 fn close(community: &Community, zones: &ZoneTree, kind: &MechanismKind, day: &Day) -> Closed {
@@ -167,41 +195,59 @@ fn close(community: &Community, zones: &ZoneTree, kind: &MechanismKind, day: &Da
     let readings = day.meters.iter().enumerate();
     let readings = readings.filter_map(|(n, meter)| meter.map(|(i, e)| (party(n), metered(i, e))));
     let residuals = residuals(&readings.collect(), &earlier).unwrap();
-    let book = seal(community, &in_force(community, &day.curves), &residuals);
+    let curves = in_force(community, &day.curves);
+    let book = seal_within(community, &curves, &residuals, Corridor::from(&day.rates));
     let result = lawfully(&book, kind, &community.rules.terms(zones));
-    Closed { earlier, residuals, book, result }
+    Closed { earlier, residuals, book, result, rates: day.rates }
 }
 
-/// Price x energy, in thousandths of a micro-unit.
-fn worth(price: Price, energy: Energy) -> i128 {
-    i128::from(price.micros_per_kwh()) * i128::from(energy.wh())
+/// Price x energy, in thousandths of a micro-unit, with a tax on it in millionths: exactly, in
+/// millionths of that.
+fn worth(price: Price, energy: Energy, tax_millionths: u32) -> i128 {
+    let untaxed = i128::from(price.micros_per_kwh()) * i128::from(energy.wh());
+    untaxed * (1_000_000 + i128::from(tax_millionths))
 }
 
-/// Per party: what the energy of this gate costs with the market and with the supplier alone, to
-/// the thousandth of a micro-unit, and in money, where each trade may round by half a micro-unit.
+/// Per party: what the energy of this gate costs with the market and with the supplier alone,
+/// levies and tax included, exactly; and in money, where each trade and each of the up to six lines
+/// of the bill may round by half a micro-unit.
 fn nobody_is_worse_off(closed: &Closed) -> Result<(), TestCaseError> {
+    let rates = &closed.rates;
+    let sum = |prices: [Price; 3]| micros(prices.iter().map(|price| price.micros_per_kwh()).sum());
+    let taxed = sum([rates.retail, rates.supplied_levies, rates.import_levies]);
     for n in 0..PARTIES {
         let who = party(n);
         let (mut market, mut supplier, mut paid) = (0_i128, 0_i128, 0_i64);
         let (mut bought, mut sold, mut trades) = (Energy::ZERO, Energy::ZERO, 0);
         for trade in &closed.result.trades {
             if trade.buyer == who {
-                market += worth(trade.buyer_price, trade.energy);
-                supplier += worth(corridor().retail, trade.energy);
+                market += worth(trade.buyer_price, trade.energy, 0);
+                market += worth(rates.import_levies, trade.energy, rates.tax_millionths);
+                supplier += worth(taxed, trade.energy, rates.tax_millionths);
                 paid += trade.buyer_amount.micros();
                 bought = bought.plus(trade.energy).unwrap();
                 trades += 1;
             }
             if trade.seller == who {
-                market -= worth(trade.seller_price, trade.energy);
-                supplier -= worth(corridor().feed_in, trade.energy);
+                market -= worth(trade.seller_price, trade.energy, 0);
+                supplier -= worth(rates.feed_in, trade.energy, 0);
                 paid -= trade.seller_amount.micros();
                 sold = sold.plus(trade.energy).unwrap();
                 trades += 1;
             }
         }
         prop_assert!(market <= supplier, "party {} pays {} instead of {}", n, market, supplier);
-        prop_assert!(i128::from(paid) * 1_000 <= supplier + 500 * trades, "party {} in money", n);
+        let bill = |supplied: Energy| {
+            let (energy, levies) = (
+                rates.retail.amount_for(supplied).unwrap(),
+                rates.levies(supplied, bought).unwrap(),
+            );
+            let tax = rates.tax(energy, levies).unwrap();
+            energy.micros() + levies.micros() + tax.micros()
+        };
+        let fed_in = rates.feed_in.amount_for(sold).unwrap().micros();
+        let (with, without) = (paid + bill(Energy::ZERO), bill(bought) - fed_in);
+        prop_assert!(with <= without + (trades + 7) / 2, "party {} in money", n);
         let residual = closed.residuals.get(&who).copied().unwrap_or_default();
         prop_assert!(bought <= residual.imported && sold <= residual.exported);
     }
@@ -242,6 +288,7 @@ proptest! {
     /// book is of a party with a reading, for what earlier gates left of it.
     #[test]
     fn the_book_is_what_meters_curves_and_corridor_say(day in days()) {
+        let day = Day { rates: flat(), ..day };
         let community = community(false);
         let closed = close(&community, &community.zones, &MechanismKind::ZonalAuction, &day);
         let crossed = closed.book.crossed().iter().map(|(side, order)| (*side, order));

@@ -186,14 +186,17 @@ fn a_withdrawal_between_gates_keeps_what_was_filled_and_ends_the_rest() {
 fn of_two_crossing_orders_of_one_party_the_older_stays_out_and_is_told_so() {
     let community = Community::of(1);
     let at = community.early();
-    for (bid_sequence, offer_sequence, out) in
-        [(1, 2, Side::Buy), (2, 1, Side::Sell), (1, 1, Side::Buy)]
+    // Each side counts its own sequences: whatever they are, the order placed first is the older.
+    let sequences = [(1, 2), (2, 1), (1, 1), (7, 1)];
+    for ((bid_sequence, offer_sequence), out) in
+        sequences.into_iter().flat_map(|both| [(both, Side::Buy), (both, Side::Sell)])
     {
         let mut book = PeriodBook::default();
         let bid = community.order(0, Side::Buy, &[(200_000, 10)], bid_sequence);
         let offer = community.order(0, Side::Sell, &[(100_000, 10)], offer_sequence);
-        community.place(&mut book, &community.sign(0, bid), at).unwrap();
-        community.place(&mut book, &community.sign(0, offer), at).unwrap();
+        let (first, then) = if out == Side::Buy { (bid, offer) } else { (offer, bid) };
+        community.place(&mut book, &community.sign(0, first), at).unwrap();
+        community.place(&mut book, &community.sign(0, then), at).unwrap();
         let (sealed, result) = close(&community, &mut book);
         assert_eq!(sealed.crossed().len(), 1);
         assert_eq!(sealed.crossed()[0].0, out);

@@ -2,8 +2,8 @@
 
 use market::answer::Reason;
 use market::book::SealedBook;
-use market::clearing::ClearingError;
 use market::clearing::laws::BrokenLaw;
+use market::clearing::{CURVE_STEPS_MAX, ClearingError};
 use market::order::Side;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -177,4 +177,20 @@ fn ten_thousand_zones_as_a_star_are_cleared() {
     let sides = [Side::Buy, Side::Sell];
     let answered = |side| result.answers.iter().filter(|a| a.side == side).count();
     assert_eq!(sides.map(answered), [5_000, 5_000]);
+}
+
+/// Each zone of a chain keeps a curve of all that lies below it.
+#[test]
+fn a_chain_whose_curves_would_not_fit_into_memory_is_refused_before_they_are_made() {
+    let chain = |zones: u16| {
+        let branches: Vec<_> = (1..zones).map(|zone| (zone, zone - 1, free(0))).collect();
+        let orders = (0..zones).map(|zone| offer(&[(1, 1)]).at(zone)).collect();
+        Market::new(&branches, orders)
+    };
+    let refused = |market: &Market| {
+        auction(&market.book(), &terms(&market.zones, 500_000, 1)).map(|result| result.volume)
+    };
+    let counted = 12_000 * 12_001 / 2;
+    assert_eq!(refused(&chain(12_000)), Err(ClearingError::TooDeep { counted }));
+    assert!(counted > CURVE_STEPS_MAX && refused(&chain(300)).is_ok());
 }

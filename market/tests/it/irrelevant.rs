@@ -1,4 +1,5 @@
-//! A7. A bid below, or an offer above, its zone's crossing interval changes nothing.
+//! A7. A bid below, or an offer above, its zone's crossing interval changes nothing. Behind a full
+//! edge the price above and the charge bound that interval too.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use proptest::prelude::*;
 use crate::bare::{
     Bare, auction, bid, book, fills, k_and_tick, lawful, offer, order_id, salt, terms,
 };
-use crate::tree::{Market, flow, markets, odd_markets};
+use crate::tree::{Market, flow, markets, odd_markets, zone_price};
 
 /// The lowest and the highest price that support what a zone and all below it do, as long as as
 /// much flows over the edge above it; `None` where nothing bounds them. From the outcome alone, by
@@ -68,6 +69,23 @@ fn crossing_interval(market: &Market, result: &ClearingResult, zone: ZoneId) -> 
     (low, high)
 }
 
+/// The same, narrowed by the edge above while that is full: energy costs no less than the price
+/// above and the charge where it comes in, and earns no more than the price above less the charge
+/// where it goes out.
+fn interval(market: &Market, result: &ClearingResult, zone: ZoneId) -> Interval {
+    let (low, high) = crossing_interval(market, result, zone);
+    let Some(edge) = market.zones.zone(zone).and_then(|zone| zone.edge) else { return (low, high) };
+    let Some(above) = zone_price(result, edge.parent.0) else { return (low, high) };
+    let (charge, flow) = (edge.charge.micros_per_kwh(), flow(result, zone));
+    if flow < 0 && edge.capacity_down.is_some_and(|most| -flow == most.wh()) {
+        (low.max(Some(above + charge)), high)
+    } else if flow > 0 && edge.capacity_up.is_some_and(|most| flow == most.wh()) {
+        (low, Some(high.unwrap_or(i64::MAX).min(above - charge)))
+    } else {
+        (low, high)
+    }
+}
+
 fn children(zones: &ZoneTree, parent: ZoneId) -> BTreeMap<ZoneId, market::zone::Edge> {
     let below = zones.iter().filter_map(|(id, zone)| Some((id, zone.edge?)));
     below.filter(|(_, edge)| edge.parent == parent).collect()
@@ -88,7 +106,7 @@ proptest! {
         let zone = ids[zone.index(ids.len())];
         let terms = terms(&market.zones, k, tick);
         let before = auction(&book(&market.orders, salt(2)), &terms).unwrap();
-        let (low, high) = crossing_interval(&market, &before, zone);
+        let (low, high) = interval(&market, &before, zone);
         if let (Some(low), Some(high)) = (low, high) {
             prop_assert!(low <= high);
             let price = before.zone_price(zone).map(|price| price.micros_per_kwh());

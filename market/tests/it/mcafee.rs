@@ -129,6 +129,12 @@ fn one_pair_alone_does_not_trade() {
     let result = of_orders(&[bid(&[(20, 5)]), offer(&[(10, 5)])], &KIND);
     assert_eq!((price(&result), result.trades.len()), (None, 0));
     assert!(matches!(told(&result, 0), Reason::PriceSetting { .. }));
+    for answer in &result.answers {
+        let words = answer.sentence(Language::English);
+        assert!(words.contains("nobody else was left to trade"), "{words}");
+        assert!(!words.contains("the others"), "there is no price for anybody: {words}");
+        assert!(answer.sentence(Language::Japanese).contains("ほかに取引する人もいませんでした"));
+    }
     let result = of_orders(&[bid(&[(20, 5)]), bid(&[(30, 5)]), offer(&[(10, 10)])], &KIND);
     assert_eq!(result.trades.len(), 0, "the only offer is the marginal one");
     assert_eq!(told(&result, 1), Reason::Rationed, "nothing was left for it");

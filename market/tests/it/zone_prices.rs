@@ -1,6 +1,6 @@
 //! Where in their range the prices of zones lie (design section 4): above less the charge while a
-//! zone exports, above plus the charge while it imports, by its own crossing interval where nothing
-//! flows, and by its own curve where its edge is full.
+//! zone exports, above plus the charge while it imports, and by the k-rule where nothing flows or
+//! the edge is full: between the bounds of its own orders and those of the edge.
 
 use market::clearing::ClearingResult;
 
@@ -43,8 +43,8 @@ fn a_zone_without_flow_has_the_price_of_its_own_crossing() {
     let expected = [90_000, 110_000, 130_000].map(Some);
     assert_eq!(prices(free(40_000), &own), expected);
     // With a smaller charge its price may not leave what energy from above would cost.
-    assert_eq!(prices(free(25_000), &own), [90_000, 110_000, 125_000].map(Some));
-    assert_eq!(prices(free(5_000), &own), [95_000, 105_000, 105_000].map(Some));
+    assert_eq!(prices(free(25_000), &own), [90_000, 107_500, 125_000].map(Some));
+    assert_eq!(prices(free(5_000), &own), [95_000, 100_000, 105_000].map(Some));
     assert_eq!(prices(narrow(5_000, 0), &own), expected);
 }
 
@@ -57,9 +57,25 @@ fn a_zone_whose_edge_is_full_has_the_price_of_its_own_curve_there() {
     assert_eq!(prices(narrow(20_000, 20), &two), [150_000, 200_000, 250_000].map(Some));
     // The next would not have paid the charge anyway, but bounds it below only with the charge.
     let low = [bid(&[(250_000, 20)]), bid(&[(50_000, 10)])];
-    assert_eq!(prices(narrow(20_000, 20), &low), [120_000, 150_000, 250_000].map(Some));
+    assert_eq!(prices(narrow(20_000, 20), &low), [120_000, 185_000, 250_000].map(Some));
     let sells = [offer(&[(10_000, 20)]), offer(&[(30_000, 10)])];
     assert_eq!(prices(narrow(20_000, 20), &sells), [10_000, 20_000, 30_000].map(Some));
+}
+
+/// All that is wanted comes in, and nobody is left over: the other bound is the price above with
+/// the charge. An order that never trades does not change that.
+#[test]
+fn a_zone_that_fits_its_full_edge_exactly_has_a_price_between_its_orders_and_the_one_above() {
+    let import = [120_000, 185_000, 250_000].map(Some);
+    let buys = [bid(&[(250_000, 20)]), bid(&[(-5_000_000, 1)])];
+    assert_eq!(prices(narrow(20_000, 20), &buys[..1]), import);
+    assert_eq!(prices(narrow(20_000, 20), &buys), import);
+    assert_eq!(prices(narrow(20_000, 21), &buys), [Some(120_000); 3]);
+    let export = [10_000, 45_000, 80_000].map(Some);
+    let sells = [offer(&[(10_000, 20)]), offer(&[(5_000_000, 1)])];
+    assert_eq!(prices(narrow(20_000, 20), &sells[..1]), export);
+    assert_eq!(prices(narrow(20_000, 20), &sells), export);
+    assert_eq!(prices(narrow(20_000, 21), &sells), [Some(80_000); 3]);
 }
 
 fn at(market: &Market, k: u32, tick: u32) -> ClearingResult {

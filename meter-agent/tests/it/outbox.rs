@@ -2,6 +2,7 @@
 
 use ledger::results::Settled;
 use ledger::transaction::Transaction;
+use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::keys::{ChainId, SigningKey};
@@ -9,7 +10,7 @@ use market::member::{Member, MeteringPointId, PartyId};
 use market::money::Money;
 use market::order::{OrderId, Preferences, Side, Step};
 use market::reading::Quality;
-use market::settlement::{Delivery, Facts, Metered, ZonePrices, settle};
+use market::settlement::{Delivery, Expected, Facts, Metered, ZonePrices, settle};
 use market::tariff::Rates;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::trade::{Path, Trade};
@@ -183,11 +184,12 @@ fn settled(exported_wh: i64) -> Settled {
     };
     let (imported, exported) = (Energy::ZERO, Energy::from_wh(exported_wh));
     let metered = Some(Metered { imported, exported, quality: Quality::Ok });
+    let delivery = Delivery { zone: ZoneId(0), metered, expected: Expected::default() };
     let facts = Facts {
         period: period(1),
-        parties: &BTreeMap::from([(PARTY, Delivery { zone: ZoneId(0), metered })]),
+        parties: &BTreeMap::from([(PARTY, delivery)]),
         trades: &[trade],
-        mechanism: &market::clearing::MechanismKind::ZonalAuction,
+        mechanism: &MechanismKind::ZonalAuction,
         rates: Rates::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()),
         zones: &ZoneTree::one("street"),
         prices: &ZonePrices::default(),

@@ -289,16 +289,16 @@ fn what_a_sharing_key_leaves_to_nobody_is_the_suppliers() {
 }
 
 #[test]
-fn who_stands_in_a_trade_alone_is_settled_as_traded() {
+fn who_stands_in_a_trade_alone_is_settled_as_if_its_reading_never_came() {
     let mut world =
         World { trades: vec![trade(1, 0, 1_000, 150_000)], ..street(&[(1_000, 0), (0, 1_000)]) };
     world.homes.truncate(1);
     world.readings.truncate(1);
     let gone: PartyId = party(1);
     let s = world.settled().parties[&gone];
-    assert_eq!((s.sold.wh(), s.missing.wh()), (1_000, 0));
+    assert_eq!((s.sold.wh(), s.missing.wh()), (1_000, 1_000), "nothing is known of it");
     assert_eq!(s.metered.quality, Quality::Missing);
-    assert_eq!(s.net_income().unwrap().micros(), 150_000);
+    assert_eq!(s.net_income().unwrap().micros(), 150_000 - 320_000);
 }
 
 #[test]

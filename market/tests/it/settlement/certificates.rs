@@ -93,13 +93,7 @@ proptest! {
     fn delivered_and_taken_as_traded_everything_with_an_origin_is_certified(
         world in world::worlds(),
     ) {
-        let as_traded = world.metering(&vec![None; world.homes.len()]).settled();
-        let reading = |n| {
-            let s = as_traded.parties[&party(n)];
-            Some((s.metered.imported.wh(), s.metered.exported.wh()))
-        };
-        let readings: Vec<_> = (0..world.homes.len()).map(reading).collect();
-        let certified = issued(&world.metering(&readings));
+        let certified = issued(&world.as_traded());
         let with_origin = world.trades.iter().filter(|trade| trade.origin.is_some());
         let traded: i64 = with_origin.map(|trade| trade.energy.wh()).sum();
         prop_assert_eq!(certified.iter().map(|one| one.energy.wh()).sum::<i64>(), traded);

@@ -111,7 +111,8 @@ proptest! {
         let estimated = world.metering(&readings).settled();
         let s = estimated.parties[&party(who)];
         prop_assert_eq!(s.metered.quality, Quality::Missing);
-        prop_assert_eq!((s.metered.imported, s.metered.exported), (s.bought, s.sold));
+        let counted = World { readings: readings.clone(), ..world.clone() }.counted(who);
+        prop_assert_eq!((s.metered.imported.wh(), s.metered.exported.wh()), counted);
         readings[who] = Some(late);
         let corrected = world.metering(&readings).settled();
         prop_assert_eq!(corrected.parties[&party(who)].metered.quality, Quality::Ok);

@@ -96,7 +96,7 @@ proptest! {
     /// Delivered as traded, only the trades' own money moves, and what every import bears.
     #[test]
     fn delivered_as_traded_there_is_nothing_to_settle_but_the_trades(world in world::worlds()) {
-        let world = world.metering(&vec![None; world.homes.len()]);
+        let world = world.as_traded();
         let rates = world.rates();
         let settlement = world.settled();
         prop_assert!(settlement.pools.is_empty());

@@ -31,8 +31,8 @@ proptest! {
             let sold = traded(&|trade| trade.seller == party(n));
             let bought = traded(&|trade| trade.buyer == party(n));
             prop_assert_eq!((s.sold.wh(), s.bought.wh()), (sold, bought));
-            // A reading that never came is taken as "delivered exactly as traded", and marked.
-            let (imported, exported) = reading.unwrap_or((bought, sold));
+            // A reading that never came is estimated, and marked.
+            let (imported, exported) = world.counted(n);
             prop_assert_eq!(s.metered.imported.wh(), imported);
             prop_assert_eq!(s.metered.exported.wh(), exported);
             prop_assert_eq!(s.metered.quality == Quality::Missing, reading.is_none());

@@ -15,6 +15,8 @@ mod energy;
 mod finality;
 mod hostile;
 mod money;
+mod pool_price;
 mod pure;
+mod silence;
 mod tariffs;
 mod time;

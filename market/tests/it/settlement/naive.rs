@@ -98,8 +98,8 @@ pub(crate) fn settle(world: &World) -> Settlement {
             home.bought += if trade.buyer == party(n) { trade.energy.wh() } else { 0 };
         }
     }
-    for (home, reading) in homes.iter_mut().zip(&world.readings) {
-        let (imported, exported) = reading.unwrap_or((home.bought, home.sold));
+    for (n, home) in homes.iter_mut().enumerate() {
+        let (imported, exported) = counted(world, n, home);
         for over in [exported - home.sold, home.bought - imported] {
             let side = if over > 0 { LONG } else { SHORT };
             home.open[side] += over.abs();
@@ -117,6 +117,18 @@ pub(crate) fn settle(world: &World) -> Settlement {
         parties.insert(party(n), settled);
     }
     Settlement { period: world.period, parties, pools, community }
+}
+
+/// Its reading; against its silence, what was expected of it.
+fn counted(world: &World, n: usize, home: &Home) -> (i64, i64) {
+    match (world.readings[n], world.expected) {
+        (Some(reading), _) => reading,
+        (None, (most, least)) => {
+            let imported = if most > home.bought { most } else { home.bought };
+            let exported = if least < home.sold { least } else { home.sold };
+            (imported, exported)
+        }
+    }
 }
 
 fn cancel(world: &World, prices: &Prices, homes: &mut [Home]) -> Vec<Pool> {
@@ -225,7 +237,7 @@ fn put_money(world: &World, prices: &Prices, n: usize, home: &Home) -> PartySett
         let amounts = world.trades.iter().filter_map(of);
         Money::from_micros(amounts.map(Money::micros).sum())
     };
-    let (imported, exported) = world.readings[n].unwrap_or((home.bought, home.sold));
+    let (imported, exported) = counted(world, n, home);
     let (fed_in, supplied) = (home.open[LONG], home.open[SHORT]);
     let (income, cost) =
         (round(worth(fed_in, prices.feed_in)), round(worth(supplied, prices.retail)));

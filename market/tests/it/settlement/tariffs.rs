@@ -100,9 +100,15 @@ proptest! {
         let levies = rates.levies(kwh, kwh).unwrap();
         let in_all = Money::sum([cost, levies, rates.tax(cost, levies).unwrap()]).unwrap();
         prop_assert_eq!(in_all.micros(), rates.all_in().micros_per_kwh());
-        // A neighbour's kWh below the avoidable price is never dearer than the supplier's.
+        // A neighbour's kWh at the avoidable price is never dearer than the supplier's, not even by
+        // a fraction of a micro-unit, and one at a micro-unit more is.
         prop_assert!(rates.avoidable() >= rates.retail);
-        prop_assert_eq!(shown(rates.avoidable()) + shown(rates.on_import()), shown(rates.all_in()));
+        let exactly = |energy: i64, levies: i64| {
+            let share = Decimal::new(i64::from(tariff.tax_millionths()), 6);
+            Decimal::from(energy + levies) + Decimal::from((energy.max(0) + levies).max(0)) * share
+        };
+        let saved = exactly(retail, supplied + imported) - exactly(0, imported);
+        prop_assert_eq!(shown(rates.avoidable()), saved.floor());
         let of_window = |window: &Window| {
             let rates = Rates { retail: window.retail, feed_in: window.feed_in, ..rates };
             [window.retail, window.feed_in, rates.all_in()]

@@ -10,7 +10,7 @@ use market::member::PartyId;
 use market::order::{Origin, Preferences, Side, Step};
 use market::price::{Price, Tick};
 use market::reading::Quality;
-use market::settlement::{Delivery, Facts, Metered, Settlement, ZonePrices, settle};
+use market::settlement::{Delivery, Expected, Facts, Metered, Settlement, ZonePrices, settle};
 use market::tariff::{Days, Levy, LevyBase, Rates, Tariff, Window};
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::trade::Trade;
@@ -30,6 +30,8 @@ pub(crate) struct World {
     /// The zone of the n-th party.
     pub(crate) homes: Vec<ZoneId>,
     pub(crate) readings: Vec<Reading>,
+    /// What is expected of everybody whose reading did not come: imported and exported.
+    pub(crate) expected: (i64, i64),
     pub(crate) trades: Vec<Trade>,
     pub(crate) mechanism: MechanismKind,
     pub(crate) prices: ZonePrices,
@@ -56,6 +58,7 @@ impl World {
             zones: ZoneTree::one("street"),
             homes: vec![ZoneId(0); readings.len()],
             readings: readings.iter().map(|reading| Some(*reading)).collect(),
+            expected: (0, 0),
             trades: Vec::new(),
             mechanism: MechanismKind::ZonalAuction,
             prices: ZonePrices::default(),
@@ -68,9 +71,12 @@ impl World {
     }
 
     pub(crate) fn parties(&self) -> BTreeMap<PartyId, Delivery> {
+        let (imported, exported) = self.expected;
+        let [imported, exported] = [imported, exported].map(Energy::from_wh);
         let delivery = |(n, zone): (usize, &ZoneId)| {
-            let reading = self.readings[n].map(|(imported, exported)| metered(imported, exported));
-            (party(n), Delivery { zone: *zone, metered: reading })
+            let metered = self.readings[n].map(|(imported, exported)| metered(imported, exported));
+            let expected = Expected { imported, exported };
+            (party(n), Delivery { zone: *zone, metered, expected })
         };
         self.homes.iter().enumerate().map(delivery).collect()
     }
@@ -95,6 +101,29 @@ impl World {
     /// The same world with other readings.
     pub(crate) fn metering(&self, readings: &[Reading]) -> Self {
         Self { readings: readings.to_vec(), ..self.clone() }
+    }
+
+    /// What the n-th party sold and bought.
+    pub(crate) fn traded(&self, n: usize) -> (i64, i64) {
+        let sum = |mine: &dyn Fn(&Trade) -> bool| -> i64 {
+            self.trades.iter().filter(|trade| mine(trade)).map(|trade| trade.energy.wh()).sum()
+        };
+        (sum(&|trade| trade.seller == party(n)), sum(&|trade| trade.buyer == party(n)))
+    }
+
+    /// What the n-th party is settled with: its reading, or an estimate against its silence.
+    pub(crate) fn counted(&self, n: usize) -> (i64, i64) {
+        let ((sold, bought), (most, least)) = (self.traded(n), self.expected);
+        self.readings[n].unwrap_or((bought.max(most), sold.min(least)))
+    }
+
+    /// The same world in which everybody delivers and takes exactly what it traded.
+    pub(crate) fn as_traded(&self) -> Self {
+        let reading = |n| {
+            let (sold, bought) = self.traded(n);
+            Some((bought, sold))
+        };
+        self.metering(&(0..self.homes.len()).map(reading).collect::<Vec<_>>())
     }
 
     /// The zones from one up to the root, each with the charges from the first one up to it.
@@ -255,7 +284,7 @@ fn traded(
         let (bids, offers) = (of_side(Side::Buy), of_side(Side::Sell));
         let book = sealed_from_orders(period, bids, offers, salt).expect("a book");
         let result = clear(&book, &MechanismKind::ZonalAuction, &terms).expect("small numbers");
-        prices.note(&result);
+        prices.note(&result, zones).expect("small numbers");
         trades.extend(result.trades);
     }
     (trades, prices)
@@ -273,11 +302,13 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
             let ids: Vec<_> = zones.iter().map(|(id, _)| id).collect();
             let homes: Vec<_> = homes.iter().map(|home| ids[home.index(ids.len())]).collect();
             let (trades, prices) = traded(period, &zones, &homes, [&first, &last]);
-            readings(homes.len()).prop_map(move |readings| World {
+            let expected = (0..60_i64, 0..60_i64);
+            (readings(homes.len()), expected).prop_map(move |(readings, expected)| World {
                 period,
                 zones: zones.clone(),
                 homes: homes.clone(),
                 readings,
+                expected,
                 trades: trades.clone(),
                 mechanism: MechanismKind::ZonalAuction,
                 prices: prices.clone(),

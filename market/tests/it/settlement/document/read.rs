@@ -76,6 +76,8 @@ pub(super) struct Stretch {
     pub(super) from: String,
     pub(super) periods: Vec<DeliveryPeriod>,
     pub(super) readings: Vec<Reading>,
+    /// Of the one household whose meter is silent.
+    pub(super) expected: (i64, i64),
     deals: Vec<Row>,
     pub(super) prices: ZonePrices,
 }
@@ -111,6 +113,7 @@ impl Example {
             zones: self.zones.clone(),
             homes: self.homes.clone(),
             readings: stretch.readings.clone(),
+            expected: stretch.expected,
             trades: stretch.deals.iter().map(|row| self.trade(row, period)).collect(),
             mechanism: MechanismKind::ZonalAuction,
             prices: stretch.prices.clone(),
@@ -238,6 +241,7 @@ fn stretches(text: &str, names: &[String], zones: &[String]) -> Vec<Stretch> {
     let price_columns: Vec<&str> =
         std::iter::once("from").chain(zones.iter().map(String::as_str)).collect();
     let prices = table(text, &price_columns);
+    let known = table(text, &["household", "from", "drew at most", "fed in at least"]);
     let mut next = 0;
     let mut stretches = Vec::new();
     for row in table(text, &columns) {
@@ -252,6 +256,16 @@ fn stretches(text: &str, names: &[String], zones: &[String]) -> Vec<Stretch> {
             (cell("draws") != "-").then(|| (number(cell("draws")), number(cell("feeds in"))))
         };
         let priced = prices.iter().filter(|priced| priced["from"] == row["from"]);
+        let readings: Vec<Reading> = names.iter().map(reading).collect();
+        let silent = names.iter().zip(&readings).filter(|(_, reading)| reading.is_none());
+        let silent: Vec<_> = silent.map(|(name, _)| name.as_str()).collect();
+        let known = known.iter().filter(|known| known["from"] == row["from"]);
+        let known: Vec<_> = known.collect();
+        let of: Vec<_> = known.iter().map(|known| known["household"].as_str()).collect();
+        assert_eq!(of, silent, "what is known of who is silent at {}", row["from"]);
+        let expected = known.first().map_or((0, 0), |known| {
+            (number(&known["drew at most"]), number(&known["fed in at least"]))
+        });
         let of_zone = |priced: &Row, zone: &String| {
             let shown = &priced[zone];
             (!shown.is_empty()).then(|| (zone_id(zones, zone), price(shown)))
@@ -259,7 +273,8 @@ fn stretches(text: &str, names: &[String], zones: &[String]) -> Vec<Stretch> {
         stretches.push(Stretch {
             from: row["from"].clone(),
             periods: (minute(&row["from"])..next).step_by(15).map(quarter).collect(),
-            readings: names.iter().map(reading).collect(),
+            readings,
+            expected,
             deals: deals.iter().filter(|deal| deal["from"] == row["from"]).cloned().collect(),
             prices: priced
                 .flat_map(|priced| zones.iter().filter_map(|zone| of_zone(priced, zone)))
