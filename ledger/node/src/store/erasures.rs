@@ -67,7 +67,7 @@ impl ErasureReceipt {
         }
     }
 
-    pub(super) fn insert(&self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+    pub(crate) fn insert(&self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
         let (height, receipt) = (to_sql(self.erasure.requested_at), bytes(self));
         let digest = digest("erasures", &[&height.to_be_bytes(), &receipt]);
         sqlx::query("INSERT OR REPLACE INTO erasures (height, receipt, digest) VALUES (?, ?, ?)")
@@ -102,7 +102,7 @@ impl Store {
         let Erased { heights, leaves_count } = self.erase(&party).await?;
         let erasure = Erasure { requested_at, party, heights, leaves_count };
         let receipt = ErasureReceipt::sign(erasure, chain, key);
-        self.db.put_all([receipt.insert()]).await?;
+        self.db.put(receipt.insert()).await?;
         Ok(Some(receipt))
     }
 
