@@ -6,6 +6,7 @@ use ledger::state::State;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
@@ -24,14 +25,14 @@ impl Upkeep {
     /// Works until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let Self { store, genesis, data_dir, state, prune_after_days } = self;
-        let tasks = [
-            tokio::spawn(patrol(store.clone(), genesis.clone(), shutdown.clone())),
-            tokio::spawn(keep_pruned(store.clone(), prune_after_days, state, shutdown.clone())),
-            tokio::spawn(admin::serve(data_dir, store, genesis, shutdown)),
-        ];
-        for task in tasks {
-            // A part that panicked has said so itself; the others go on.
-            let _ = task.await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(patrol(store.clone(), genesis.clone(), shutdown.clone()));
+        tasks.spawn(keep_pruned(store.clone(), prune_after_days, state, shutdown.clone()));
+        tasks.spawn(admin::serve(data_dir, store, genesis, shutdown));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task beside the ledger ended by a defect");
+            }
         }
     }
 }

@@ -193,7 +193,7 @@ impl<'a> Rebuild<'a> {
 
     async fn write(&mut self) -> Result<(), RepairError> {
         let rows = std::mem::take(&mut self.waiting);
-        Ok(self.new.put_all(rows.iter().map(StoredRow::insert)).await?)
+        Ok(self.new.put_all(rows.iter().map(StoredRow::insert).collect()).await?)
     }
 
     /// The change of validators after a block: as it was kept, or computed.
@@ -380,8 +380,7 @@ impl<'a> Rebuild<'a> {
                 return Ok(());
             }
         };
-        let rows: Vec<_> = receipts.iter().map(ErasureReceipt::insert).collect();
-        self.new.put_all(rows).await?;
+        self.new.put_all(receipts.iter().map(ErasureReceipt::insert).collect()).await?;
         self.erased = receipts.iter().map(|receipt| receipt.erasure.party).collect();
         Ok(())
     }

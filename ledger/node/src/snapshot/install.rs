@@ -65,8 +65,9 @@ pub async fn install(
     let db = Database::open(&draft, Access::Make).await?;
     let written = async {
         db.prepare(&genesis.chain_id()).await?;
-        let handovers = content.handovers.iter().map(insert_handover);
-        db.put_all(handovers.chain([certified.insert(), row.insert()])).await
+        let mut rows: Vec<_> = content.handovers.iter().map(insert_handover).collect();
+        rows.extend([certified.insert(), row.insert()]);
+        db.put_all(rows).await
     };
     let written = written.await;
     db.close().await;

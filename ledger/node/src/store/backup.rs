@@ -108,11 +108,11 @@ impl Store {
         }
         let mut handovers = self.db.handovers().await?;
         handovers.retain(|handover| handover.header.height <= tip);
-        copy.put_all(handovers.iter().map(insert_handover)).await?;
+        copy.put_all(handovers.iter().map(insert_handover).collect()).await?;
         let erasures = self.db.erasures(&genesis.chain_id()).await?;
-        copy.put_all(erasures.iter().map(ErasureReceipt::insert)).await?;
+        copy.put_all(erasures.iter().map(ErasureReceipt::insert).collect()).await?;
         let base = self.db.base().await?;
-        copy.put_all(base.iter().map(CertifiedHeader::insert)).await?;
+        copy.put_all(base.iter().map(CertifiedHeader::insert).collect()).await?;
         let sets = check::sets(&self.db, genesis).await?;
         let mut walk = Walk::new(genesis.chain_id(), sets, base.as_ref());
         while walk.height() < tip {
@@ -129,7 +129,7 @@ impl Store {
                 links.map_err(|problem| self.db.corrupt(Finding::at("blocks", height, problem)))?;
                 walk.pass(row.header());
             }
-            copy.put_all(rows.iter().map(StoredRow::insert)).await?;
+            copy.put_all(rows.iter().map(StoredRow::insert).collect()).await?;
             tell(BackupProgress { height: walk.height(), tip });
         }
         Ok(walk.height())

@@ -102,7 +102,7 @@ impl Store {
         let Erased { heights, leaves_count } = self.erase(&party).await?;
         let erasure = Erasure { requested_at, party, heights, leaves_count };
         let receipt = ErasureReceipt::sign(erasure, chain, key);
-        self.db.put_all([receipt.insert()]).await?;
+        self.db.put(receipt.insert()).await?;
         Ok(Some(receipt))
     }
 

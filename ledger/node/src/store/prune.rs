@@ -238,11 +238,11 @@ impl Store {
         let Some(highest) = rows.iter().map(|row| row.block.header.height).max() else {
             return Ok(());
         };
-        let mut statements = Vec::with_capacity(rows.len().saturating_mul(2));
+        let mut statements = Vec::new();
         for row in rows {
             let height = to_sql(row.block.header.height);
-            statements.push(sqlx::query("DELETE FROM blocks WHERE height = ?").bind(height));
-            statements.push(row.insert());
+            let forgotten = sqlx::query("DELETE FROM blocks WHERE height = ?").bind(height);
+            statements.extend([forgotten, row.insert()]);
         }
         self.db.put_all(statements).await?;
         self.whole_from.fetch_max(highest.saturating_add(1), Ordering::Relaxed);

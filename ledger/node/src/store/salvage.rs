@@ -134,14 +134,11 @@ impl Database {
 
     /// Writes one row.
     pub(crate) async fn put(&self, row: Query<'static>) -> Result<(), StoreError> {
-        self.put_all([row]).await
+        self.put_all(vec![row]).await
     }
 
     /// Writes rows in one transaction.
-    pub(crate) async fn put_all(
-        &self,
-        rows: impl IntoIterator<Item = Query<'static>>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn put_all(&self, rows: Vec<Query<'static>>) -> Result<(), StoreError> {
         let written = async {
             let mut transaction = self.pool.begin().await?;
             for row in rows {

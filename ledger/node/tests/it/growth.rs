@@ -40,9 +40,9 @@ async fn grow(households: u16, periods: u32) -> Growth {
         let past = quarter(now.plus_millis(-15 * MINUTE_MS));
         let mut said = Vec::new();
         for n in (0..households).filter(|n| i64::from(*n % 15) == minute % 15) {
-            said.push(street.order(n, ahead, minute.unsigned_abs() + 1));
+            said.push(street.order(n, ahead, 1));
             if past.start() >= street.genesis.starts_at {
-                said.push(street.reading(n, past, minute.unsigned_abs() + 1));
+                said.push(street.reading(n, past, 1));
             }
         }
         let count = said.len();
