@@ -33,7 +33,8 @@ proptest! {
         let (parties, rates) = (world.parties(), world.rates());
         for (party, expected) in &settlement.parties {
             let metered = parties.get(party).and_then(|delivery| delivery.metered);
-            let own = settle_own(party, metered, &world.trades, &shares, &rates);
+            let estimate = parties.get(party).map(|delivery| delivery.expected).unwrap_or_default();
+            let own = settle_own(party, metered, estimate, &world.trades, &shares, &rates);
             prop_assert_eq!(own.as_ref(), Ok(expected));
         }
     }

@@ -251,7 +251,7 @@ fn the_window_in_which_the_period_starts_sets_the_prices() {
 }
 
 #[test]
-fn a_zone_keeps_the_price_of_its_latest_gate_that_had_one() {
+fn gates_without_a_price_leave_a_zones_mean_price_as_it_was() {
     let gate = |limit| {
         let orders = [crate::bare::bid(&[(limit, 10)]), crate::bare::offer(&[(limit, 10)])];
         crate::bare::cleared(&orders)
@@ -260,10 +260,10 @@ fn a_zone_keeps_the_price_of_its_latest_gate_that_had_one() {
     let mut prices = ZonePrices::default();
     let mut noted = Vec::new();
     for result in [nobody.clone(), gate(100), nobody.clone(), gate(70), nobody] {
-        prices.note(&result);
+        prices.note(&result, &market::zone::ZoneTree::one("street")).unwrap();
         noted.push(prices.price(ZoneId(0)).map(|price| price.micros_per_kwh()));
     }
-    assert_eq!(noted, [None, Some(100), Some(100), Some(70), Some(70)]);
+    assert_eq!(noted, [None, Some(100), Some(100), Some(85), Some(85)]);
 }
 
 /// Household 0 has a share of 40 per cent and draws all that household 1 feeds in.
