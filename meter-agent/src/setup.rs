@@ -84,7 +84,6 @@ pub(crate) fn interval_rules(
         period_length: genesis.rules.period_length,
         rated_power_w: config.rated_power_w,
         gap_max_ms: gap_max_ms(config, clock),
-        step_wh: profile.step_wh(),
         rollovers_wh: profile.rollovers_wh(),
     }
 }

@@ -23,7 +23,13 @@ const REMEMBER_MS: i64 = 2 * 86_400_000;
 impl Agent {
     pub(super) async fn on_meter(&mut self, event: MeterEvent) {
         match event {
+            MeterEvent::Identified(serial) => {
+                if self.meter.identify(&serial) {
+                    tracing::warn!(%serial, "another meter has taken the place of the old one");
+                }
+            }
             MeterEvent::Reading(reading) => self.on_reading(reading).await,
+            MeterEvent::Asleep(why) => self.on_no_reading(MeterState::Asleep, why),
             MeterEvent::NoReading(why) => self.on_no_reading(MeterState::NoValue, why),
             MeterEvent::Offline(why) => self.on_no_reading(MeterState::Offline, why),
         }

@@ -106,8 +106,7 @@ fn start_meter(
         events,
     };
     let endpoint = Endpoint {
-        host: config.meter.host.clone(),
-        port: config.meter.port,
+        address: config.meter.address.clone(),
         devices: vec![device],
         gap_max_ms: gap_max_ms(config, &**clock),
     };
