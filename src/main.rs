@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod failure;
 mod log;
+mod meters;
 mod process;
 mod verify;
 
@@ -18,7 +19,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{Cli, Command, Demo, Role, Simulate, Verify};
+use cli::{AgentTool, Cli, Command, Demo, Role, Simulate, Verify};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -26,7 +27,13 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(demo) => process::block_on(process::Size::Medium, play(demo)),
         Command::Node(role) => process::block_on(process::Size::Medium, node(role)),
-        Command::Agent(role) => process::block_on(process::Size::Small, agent(role)),
+        Command::Agent(agent_or_tool) => process::block_on(process::Size::Small, async move {
+            match agent_or_tool.tool {
+                Some(AgentTool::Scan(options)) => meters::scan(&options).await,
+                Some(AgentTool::Check(options)) => meters::check(&options).await,
+                None => agent(agent_or_tool.role).await,
+            }
+        }),
         Command::Dashboard(dashboard) => {
             process::block_on(process::Size::Medium, dashboard_page(dashboard))
         }
@@ -98,7 +105,8 @@ async fn simulate_meter(meter: cli::SimulatedMeter) -> Result<ExitCode, Failure>
 
 /// The role's configuration file, if it can be read at all.
 fn config_file(role: &Role) -> Result<&Path, Failure> {
-    let path = role.config.as_path();
+    let missing = || Failure::option("--config", &"name the role's configuration file");
+    let path = role.config.as_deref().ok_or_else(missing)?;
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => {
             Err(Failure::file(path, &"is a directory; name the file in it").of("--config"))

@@ -48,9 +48,18 @@ impl Agent {
     async fn on_reading(&mut self, reading: RegisterReading) {
         let taken = self.meter.take(&reading);
         self.note_verdict(&reading, taken.verdict);
+        let trusted = self.objection().is_none();
+        self.watch.take(&reading);
+        if let Some(why) = self.objection().filter(|_| trusted) {
+            tracing::error!(%why, "the meter is not believed: no orders, no readings");
+        }
         if matches!(taken.verdict, Verdict::First | Verdict::Counted | Verdict::DroppedBefore) {
             self.last_read = Some(reading.at);
             self.last_power_w = reading.power_w;
+        }
+        if self.objection().is_some() {
+            // What such a meter counts is nobody's energy.
+            return;
         }
         for closed in taken.closed {
             let net_wh = closed.exported.wh().saturating_sub(closed.imported.wh());
@@ -67,6 +76,13 @@ impl Agent {
             self.trade().await;
             self.send_due().await;
         }
+    }
+
+    /// Why the meter is not to be believed: its last check failed, or its power and its counters
+    /// contradict each other.
+    pub(super) fn objection(&self) -> Option<String> {
+        let contradiction = self.watch.contradiction().map(|found| found.to_string());
+        self.failed_check.clone().or(contradiction)
     }
 
     fn note_verdict(&mut self, reading: &RegisterReading, verdict: Verdict) {

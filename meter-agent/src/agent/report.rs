@@ -58,6 +58,9 @@ impl Agent {
             let why = self.status.meter.detail.as_deref().unwrap_or("it was not reached yet");
             warnings.push(format!("The meter is not read: {why}."));
         }
+        if let Some(why) = self.objection() {
+            warnings.push(format!("The metering point does not trade: {why}"));
+        }
         if self.status.peers == 0 {
             warnings.push("No neighbour is connected; messages wait.".to_owned());
         }

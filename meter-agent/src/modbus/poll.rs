@@ -132,6 +132,17 @@ impl Session {
         unit: u8,
         profile: &Profile,
     ) -> Result<Self, PollError> {
+        let session = Self::open(connection, unit, profile).await?;
+        session.check()?;
+        Ok(session)
+    }
+
+    /// The same without judging what the unit shows.
+    pub(crate) async fn open(
+        connection: &mut Connection,
+        unit: u8,
+        profile: &Profile,
+    ) -> Result<Self, PollError> {
         let map = match &profile.source {
             Source::Map(map) => map.clone(),
             Source::SunSpec(rules) => walk(connection, unit, profile, rules).await?,
@@ -143,10 +154,13 @@ impl Session {
         }
         let absent = vec![false; map.requests.len()];
         let answers = vec![Vec::new(); map.requests.len()];
-        let session = Self { map, start_answers, absent, answers };
-        session.map.check_model(&session.all_answers())?;
-        session.vitals().check()?;
-        Ok(session)
+        Ok(Self { map, start_answers, absent, answers })
+    }
+
+    /// Whether the unit is the model that the profile is for, and shows what a grid has.
+    pub(crate) fn check(&self) -> Result<(), NoReading> {
+        self.map.check_model(&self.all_answers())?;
+        self.vitals().check()
     }
 
     /// What was read beside the counters, at the start and in the last poll.
@@ -154,13 +168,9 @@ impl Session {
         self.map.vitals(&self.all_answers())
     }
 
-    fn all_answers(&self) -> Vec<Vec<u16>> {
+    /// The answers of the last poll, and those at the start.
+    pub(crate) fn all_answers(&self) -> Vec<Vec<u16>> {
         self.answers.iter().chain(&self.start_answers).cloned().collect()
-    }
-
-    /// The answers of the last poll.
-    pub(crate) fn answers(&self) -> &[Vec<u16>] {
-        &self.answers
     }
 
     /// Reads the unit once. The reading is stamped with the middle of the exchange; if that took

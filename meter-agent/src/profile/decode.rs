@@ -198,11 +198,6 @@ impl Map {
         }
     }
 
-    /// How many voltages the device should show.
-    pub fn voltage_count(&self) -> usize {
-        self.voltages.len()
-    }
-
     /// Whether it is a model that the profile is for, as far as the device tells.
     ///
     /// # Errors

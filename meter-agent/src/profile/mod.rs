@@ -21,7 +21,7 @@ pub use number::{TextPlace, WordOrder};
 pub use sunspec::{Block, COMMON_MODEL, END_MODEL, MARKER, SunSpec};
 
 use crate::toml_text::TomlError;
-use number::{Place, Scale};
+use number::Place;
 
 /// The largest counter that is believed: 1 TWh.
 pub const COUNTER_MAX_WH: i64 = 1_000_000_000_000;
@@ -268,9 +268,18 @@ impl Map {
 
     /// The map's numbers with their words in the other order.
     pub(crate) fn swapped(&self) -> Self {
-        let import = self.import.iter().chain(&self.export).next();
-        let order = import.map_or(WordOrder::HighFirst, |counter| counter.place.order);
-        self.with_word_order(order.other())
+        self.with_word_order(self.word_order().other())
+    }
+
+    /// The order of the counters' words.
+    pub(crate) fn word_order(&self) -> WordOrder {
+        let counter = self.import.iter().chain(&self.export).next();
+        counter.map_or(WordOrder::HighFirst, |counter| counter.place.order)
+    }
+
+    /// Whether it knows neither frequency nor voltages, by which wrong words are noticed.
+    pub(crate) fn has_no_vitals(&self) -> bool {
+        self.frequency.is_none() && self.voltages.is_empty()
     }
 
     /// Whether a poll request brings a counter, without which there is no reading.
@@ -279,8 +288,16 @@ impl Map {
         counters.any(|counter| counter.place.request == request)
     }
 
-    /// Whether it says which model it is meant for.
-    pub(crate) fn tells_model(&self) -> bool {
-        self.model.is_some()
+    /// Whether the device shows by a word of its own that it is the model; `None` if the map knows
+    /// no such word.
+    pub(crate) fn shows_model(&self, answers: &[Vec<u16>]) -> Option<bool> {
+        let Model { place, values } = self.model.as_ref()?;
+        Some(place.whole(answers).is_some_and(|shown| values.contains(&shown)))
+    }
+
+    /// How many quantities beside counters and power the device should show.
+    pub(crate) fn vital_count(&self) -> usize {
+        let serial = usize::from(self.serial.is_some());
+        usize::from(self.frequency.is_some()).saturating_add(self.voltages.len()) + serial
     }
 }

@@ -28,7 +28,7 @@ fn a_mistake_is_named_with_file_line_and_key() {
         ("count = 24", "count = 6", "request[1].count", "late answer"),
         ("unit = \"kWh\"", "unit = \"kW\"", "import.unit", "\"Wh\" or \"kWh\""),
         ("unit = \"W\"", "unit = \"Wh\"", "power.unit", "\"W\" or \"kW\""),
-        ("positive = \"import\"", "", "power.positive", "\"import\" or \"export\""),
+        ("positive = \"import\"", "", "power.positive", "found neither"),
     ];
     for (right, wrong, key, problem) in cases {
         let error = refused(&SDM630.replacen(right, wrong, 1));
