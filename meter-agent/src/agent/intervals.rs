@@ -46,20 +46,16 @@ impl Agent {
     }
 
     async fn on_reading(&mut self, reading: RegisterReading) {
+        self.watch.take(&reading);
+        if let Some(why) = self.objection() {
+            self.disbelieve(&reading, why);
+            return;
+        }
         let taken = self.meter.take(&reading);
         self.note_verdict(&reading, taken.verdict);
-        let trusted = self.objection().is_none();
-        self.watch.take(&reading);
-        if let Some(why) = self.objection().filter(|_| trusted) {
-            tracing::error!(%why, "the meter is not believed: no orders, no readings");
-        }
         if matches!(taken.verdict, Verdict::First | Verdict::Counted | Verdict::DroppedBefore) {
             self.last_read = Some(reading.at);
             self.last_power_w = reading.power_w;
-        }
-        if self.objection().is_some() {
-            // What such a meter counts is nobody's energy.
-            return;
         }
         for closed in taken.closed {
             let net_wh = closed.exported.wh().saturating_sub(closed.imported.wh());
@@ -83,6 +79,17 @@ impl Agent {
     pub(super) fn objection(&self) -> Option<String> {
         let contradiction = self.watch.contradiction().map(|found| found.to_string());
         self.failed_check.clone().or(contradiction)
+    }
+
+    /// Counts nothing of a meter that is not to be believed; once it is, counting starts anew.
+    fn disbelieve(&mut self, reading: &RegisterReading, why: String) {
+        self.meter.forget();
+        if self.status.meter.state != MeterState::Suspect {
+            tracing::error!(%why, "the meter is not believed: no orders, no readings");
+        }
+        self.status.meter.state = MeterState::Suspect;
+        self.status.meter.detail = Some(why);
+        self.show(reading);
     }
 
     fn note_verdict(&mut self, reading: &RegisterReading, verdict: Verdict) {
@@ -114,6 +121,12 @@ impl Agent {
         }
         meter.state = state;
         meter.detail = detail;
+        self.show(reading);
+    }
+
+    /// What the meter shows, for the owner.
+    fn show(&mut self, reading: &RegisterReading) {
+        let meter = &mut self.status.meter;
         meter.reading_count = meter.reading_count.saturating_add(1);
         meter.read_at_ms = Some(reading.at.as_millis());
         meter.import_wh = Some(reading.import_wh);

@@ -167,6 +167,13 @@ impl IntervalMeter {
         other
     }
 
+    /// Starts anew with the next reading, as if the meter had just been put in: what it showed so
+    /// far is not to be believed.
+    pub fn forget(&mut self) {
+        let serial = self.state.serial.take();
+        self.state = SeriesState { serial, ..SeriesState::default() };
+    }
+
     /// Takes the next reading.
     pub fn take(&mut self, reading: &RegisterReading) -> Taken {
         let Some(pending) = self.state.pending else {

@@ -21,12 +21,12 @@ fn options(owner: Option<Flow>) -> CheckOptions {
     CheckOptions { rated_power_w: 10_000, duration: Duration::from_millis(1_500), owner }
 }
 
-/// Checks an SDM630 on which every poll is a market second.
+/// Checks an SDM630 on which every poll takes three market seconds.
 async fn checked(makes: Makes, profile: Profile, owner: Option<Flow>) -> Report {
     let clock = Arc::new(RequestClock(AtomicI64::new(1_781_517_660_000)));
     let (moved, begun) = (Arc::clone(&clock), clock.now());
     let device = Device::start(Framing::Tcp, move |ask| {
-        let step = if ask.count == 24 { 1_000 } else { 0 };
+        let step = if ask.count == 24 { 3_000 } else { 0 };
         moved.0.fetch_add(step, Ordering::SeqCst);
         makes(moved.now().millis_since(begun) / 1_000).reply(ask)
     })
