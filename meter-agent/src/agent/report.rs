@@ -54,12 +54,11 @@ impl Agent {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.status.meter.state != MeterState::Online {
-            let why = self.status.meter.detail.as_deref().unwrap_or("it was not reached yet");
-            warnings.push(format!("The meter is not read: {why}."));
-        }
         if let Some(why) = self.objection() {
             warnings.push(format!("The metering point does not trade: {why}"));
+        } else if self.status.meter.state != MeterState::Online {
+            let why = self.status.meter.detail.as_deref().unwrap_or("it was not reached yet");
+            warnings.push(format!("The meter is not read: {why}."));
         }
         if self.status.peers == 0 {
             warnings.push("No neighbour is connected; messages wait.".to_owned());

@@ -248,6 +248,9 @@ mod tests {
     use crate::profile::decode::Quantity;
     use market::reading::Quality;
     use market::time::Timestamp;
+    use proptest::prelude::*;
+
+    use crate::profile::COUNTER_MAX_WH;
 
     fn rules(models: &[u16]) -> SunSpec {
         SunSpec {
@@ -300,5 +303,30 @@ mod tests {
         assert_eq!(read(&words).map(|read| (read.import_wh, read.export_wh)), Ok((7, 0)));
         words[1] = 104;
         assert_eq!(read(&words), Err(NoReading::Rearranged));
+    }
+
+    proptest! {
+        /// Whatever a device says of itself, and then shows: a sound reading or none.
+        #[test]
+        fn any_chain_and_any_words_give_a_sound_reading_or_none(
+            chain in prop::collection::vec((any::<u16>(), any::<u16>(), any::<u16>()), 0..6),
+            known in prop::sample::select(vec![101_u16, 103, 112, 113, 201, 203, 204, 211, 214]),
+            mut words in prop::collection::vec(any::<u16>(), 0..130),
+        ) {
+            let mut blocks: Vec<_> =
+                chain.into_iter().map(|(id, at, length)| block(id, at, length)).collect();
+            blocks.push(block(known, 40_069, 124));
+            if let [id, length, ..] = words.as_mut_slice() {
+                (*id, *length) = (known, 124);
+            }
+            let map = rules(&[known]).map(&blocks).unwrap();
+            let answers = [words.clone(), words];
+            map.vitals(&answers);
+            if let Ok(read) = map.decode(&answers, Timestamp::from_millis(0), Quality::Ok) {
+                prop_assert!((0..=COUNTER_MAX_WH).contains(&read.import_wh));
+                prop_assert!((0..=COUNTER_MAX_WH).contains(&read.export_wh));
+                prop_assert!(read.step_wh >= 1);
+            }
+        }
     }
 }
