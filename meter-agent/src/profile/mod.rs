@@ -17,11 +17,11 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use decode::{NoReading, Quantity, Vitals};
-pub use number::{TextPlace, WordOrder};
+pub use number::WordOrder;
 pub use sunspec::{Block, COMMON_MODEL, END_MODEL, MARKER, SunSpec};
 
 use crate::toml_text::TomlError;
-use number::Place;
+use number::{Place, TextPlace};
 
 /// The largest counter that is believed: 1 TWh.
 pub const COUNTER_MAX_WH: i64 = 1_000_000_000_000;

@@ -36,7 +36,7 @@ pub(super) struct Place {
 
 /// Where a text stands in the answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextPlace {
+pub(super) struct TextPlace {
     pub(super) request: usize,
     pub(super) offset: usize,
     pub(super) count: usize,
