@@ -11,6 +11,7 @@ use crate::community::Community;
 use crate::failure::Failure;
 use crate::household::{Join, RotateKey};
 use crate::log::LogFilter;
+use crate::meters::UnitList;
 use crate::node_tools::Node;
 use crate::operator::{EXIT_CODES, Operate};
 
@@ -38,6 +39,14 @@ const SERVICE_EXIT_CODES: &str = "Exit codes: 0 it was asked to end; 1 it ended 
 const VERIFY_EXIT_CODES: &str = "Exit codes: 0 proved; 1 a proof that does not hold, and it says \
     where; 2 nothing to check: a file is no such proof, or cannot be read.";
 
+/// How a scan ends.
+const SCAN_EXIT_CODES: &str = "Exit codes: 0 at least one device answers; 1 none does; 2 it cannot \
+    look there.";
+
+/// How a meter's check ends.
+const CHECK_EXIT_CODES: &str = "Exit codes: 0 nothing is wrong; 1 the meter failed, and its \
+    metering point does not trade before a check finds nothing wrong; 2 the check cannot be made.";
+
 /// What the program can be.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -47,7 +56,8 @@ pub(crate) enum Command {
     /// A validator: takes part in consensus and keeps the ledger
     #[command(after_help = SERVICE_EXIT_CODES)]
     Node(Node),
-    /// A household's agent: reads the meter, trades, signs
+    /// A household's agent: reads the meter, trades, signs; and what a household and its installer
+    /// need beside
     #[command(after_help = SERVICE_EXIT_CODES)]
     Agent(Agent),
     /// The dashboard, on its own verifying follower
@@ -144,12 +154,12 @@ pub(crate) struct Agent {
     /// What every role has
     #[command(flatten)]
     pub(crate) role: Option<Role>,
-    /// Something else than running
+    /// What to do instead of running the agent
     #[command(subcommand)]
     pub(crate) tool: Option<AgentTool>,
 }
 
-/// What a household does beside trading.
+/// What a household and its installer do beside trading.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentTool {
     /// Join a community by an invitation: makes the keys, asks, and tells the fingerprint to read
@@ -157,6 +167,64 @@ pub(crate) enum AgentTool {
     Join(Join),
     /// Let a new key sign for the household from now on; the agent must be stopped
     RotateKey(RotateKey),
+    /// Look for meters on the network and on serial lines, and propose a profile for each
+    #[command(after_help = SCAN_EXIT_CODES)]
+    Scan(Scan),
+    /// Watch the meter for a while, and say what is wrong with it and what to change
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(Check),
+}
+
+/// `hidamari agent scan`
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// A device on Modbus TCP, or a gateway that speaks it; without a port 502 and 1502 are tried
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) tcp: Vec<String>,
+    /// A transparent gateway, behind which RTU frames are spoken
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) rtu_over_tcp: Vec<String>,
+    /// A serial line; the usual settings are tried. Without any place to look, all USB adapters
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) serial: Vec<PathBuf>,
+    /// The unit ids to try
+    #[arg(long, value_name = "LIST", default_value = "1-3,71,126,200,240")]
+    pub(crate) units: UnitList,
+    /// How long to wait for an answer, in milliseconds
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) timeout_ms: u64,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hidamari agent check`
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The agent's configuration file (TOML); the agent must not be running
+    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// For how long to watch
+    #[arg(long, default_value_t = 120)]
+    pub(crate) seconds: u64,
+    /// What flows at present, as far as you know: with a kettle on and no sun, importing
+    #[arg(long, value_name = "FLOW")]
+    pub(crate) now: Option<FlowNow>,
+    /// A scaled clock instead of the system's
+    #[arg(long, env = "HIDAMARI_CLOCK", value_name = "MARKET_MS@REAL_MS*SPEED")]
+    pub(crate) clock: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What flows, as the owner sees it.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum FlowNow {
+    /// The household draws from the grid
+    Importing,
+    /// The household feeds into the grid
+    Exporting,
 }
 
 /// `hidamari dashboard`

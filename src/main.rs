@@ -11,6 +11,7 @@ mod household;
 mod invitation;
 mod keys;
 mod log;
+mod meters;
 mod node_tools;
 mod operator;
 mod process;
@@ -94,6 +95,8 @@ async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
             let clock = clock::choose(rotate.clock.as_deref())?;
             return household::rotate(rotate, clock).await;
         }
+        (Some(AgentTool::Scan(options)), _) => return meters::scan(&options).await,
+        (Some(AgentTool::Check(options)), _) => return meters::check(&options).await,
         (None, Some(role)) => role,
         (None, None) => return Err(Failure::option("--config", &"name the agent's file")),
     };

@@ -3,6 +3,7 @@
 //! | module | noun | verb |
 //! |---|---|---|
 //! | [`modbus`], [`profile`] | [`profile::RegisterReading`] | poll, decode |
+//! | [`commission`], [`scan`] | [`commission::Report`], [`scan::Found`] | check, scan |
 //! | [`interval`] | [`interval::ClosedInterval`] | take |
 //! | [`forecast`], [`strategy`] | [`forecast::NetPosition`], [`strategy::Curve`] | forecast, plan |
 //! | [`signer`], [`outbox`] | [`outbox::Message`] | sign, store |
@@ -11,6 +12,7 @@
 //! [`run`] is the whole agent. It needs the meter's Modbus words, its configuration, and what it
 //! hears on the mesh; nothing else reaches it.
 
+pub mod commission;
 pub mod config;
 pub mod error;
 pub mod forecast;
@@ -19,6 +21,7 @@ pub mod membership;
 pub mod modbus;
 pub mod outbox;
 pub mod profile;
+pub mod scan;
 pub mod signer;
 pub mod status;
 pub mod strategy;

@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::commission::Record;
 use crate::config::AgentConfig;
 use crate::error::AgentError;
 use crate::interval::{GAP_MAX_MS, IntervalRules};
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) mesh: MeshConfig,
     pub(crate) outbox: Outbox,
     pub(crate) restored: Restored,
+    /// Why the meter may not trade, if its last check failed.
+    pub(crate) failed_check: Option<String>,
 }
 
 /// Reads and checks what the configuration names, and opens the outbox. The data directory belongs
@@ -72,9 +75,13 @@ pub(crate) async fn prepare(
         },
         other => AgentError::Outbox(other),
     })?;
+    let unreadable = |source| AgentError::DataDir { path: config.data_dir.clone(), source };
+    let last_check = Record::read(&config.data_dir).map_err(unreadable)?;
+    let failed_check = last_check.and_then(|record| record.objection());
     let signer = Signer::new(key, chain, party, &member);
     let genesis = Arc::new(genesis);
-    Ok((Prepared { genesis, member, signer, mesh, outbox, restored }, lock))
+    let prepared = Prepared { genesis, member, signer, mesh, outbox, restored, failed_check };
+    Ok((prepared, lock))
 }
 
 /// What the interval machine has to know.
@@ -88,7 +95,6 @@ pub(crate) fn interval_rules(
         period_length: genesis.rules.period_length,
         rated_power_w: config.rated_power_w,
         gap_max_ms: gap_max_ms(config, clock),
-        step_wh: profile.step_wh(),
         rollovers_wh: profile.rollovers_wh(),
     }
 }

@@ -87,6 +87,8 @@ pub enum MeterState {
     Suspect,
     /// It answers without a value.
     NoValue,
+    /// It sleeps, as inverters do at night.
+    Asleep,
     /// It does not answer.
     Offline,
 }

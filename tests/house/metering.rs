@@ -7,7 +7,7 @@ use std::time::Duration;
 use market::reading::Quality;
 use market::time::{Clock, PeriodLength, Timestamp};
 use meter_agent::interval::{ClosedInterval, GAP_MAX_MS, IntervalMeter, IntervalRules};
-use meter_agent::modbus::{Device, Endpoint, MeterEvent};
+use meter_agent::modbus::{Address, Device, Endpoint, MeterEvent};
 use meter_agent::profile::Profile;
 use simulators::faults::FaultSwitch;
 use simulators::household::{Household, HouseholdPlan, neighbourhood};
@@ -86,13 +86,11 @@ async fn metered(plan: &HouseholdPlan) -> Vec<ClosedInterval> {
         period_length: PeriodLength::Minutes15,
         rated_power_w: 24_000,
         gap_max_ms: GAP_MAX_MS,
-        step_wh: profile.step_wh(),
         rollovers_wh: profile.rollovers_wh(),
     };
     let (events, mut heard) = mpsc::channel(1);
     let endpoint = Endpoint {
-        host: "127.0.0.1".to_owned(),
-        port: server.address().port(),
+        address: Address::tcp("127.0.0.1", server.address().port()),
         devices: vec![Device {
             unit: UNIT_ID,
             profile,
@@ -107,8 +105,10 @@ async fn metered(plan: &HouseholdPlan) -> Vec<ClosedInterval> {
     let mut closed = Vec::new();
     while closed.len() < PERIODS {
         let event = tokio::time::timeout(Duration::from_secs(20), heard.recv()).await;
-        let MeterEvent::Reading(reading) = event.expect("in time").expect("a meter") else {
-            panic!("the meter cannot be read");
+        let reading = match event.expect("in time").expect("a meter") {
+            MeterEvent::Reading(reading) => reading,
+            MeterEvent::Identified(_) => continue,
+            other => panic!("the meter cannot be read: {other:?}"),
         };
         // Of an exchange during which the clock was set nobody knows when the counter was read.
         if reading.at == clock.now() {

@@ -51,6 +51,19 @@ fn options_out_of_range_are_named_with_their_range() {
 }
 
 #[test]
+fn the_installer_s_commands_say_what_they_want() {
+    refused(&["agent", "scan", "--tcp", "meter:port"], &["--tcp", "expected HOST or HOST:PORT"]);
+    refused(&["agent", "scan", "--rtu-over-tcp", "meter"], &["--rtu-over-tcp", "HOST:PORT"]);
+    refused(&["agent", "check", "--config", "/no/agent.toml"], &["/no/agent.toml"]);
+    let (code, _, told) = run(&["agent"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("--config"), "{told}");
+    let (code, _, told) = run(&["agent", "scan", "--units", "0"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("unit ids from 1 to 255"), "{told}");
+}
+
+#[test]
 fn a_misspelt_log_filter_is_named_by_every_command() {
     let commands: [&[&str]; 5] = [
         &["demo", "--headless"],

@@ -23,7 +23,13 @@ const REMEMBER_MS: i64 = 2 * 86_400_000;
 impl Agent {
     pub(super) async fn on_meter(&mut self, event: MeterEvent) {
         match event {
+            MeterEvent::Identified(serial) => {
+                if self.meter.identify(&serial) {
+                    tracing::warn!(%serial, "another meter has taken the place of the old one");
+                }
+            }
             MeterEvent::Reading(reading) => self.on_reading(reading).await,
+            MeterEvent::Asleep(why) => self.on_no_reading(MeterState::Asleep, why),
             MeterEvent::NoReading(why) => self.on_no_reading(MeterState::NoValue, why),
             MeterEvent::Offline(why) => self.on_no_reading(MeterState::Offline, why),
         }
@@ -40,6 +46,11 @@ impl Agent {
     }
 
     async fn on_reading(&mut self, reading: RegisterReading) {
+        self.watch.take(&reading);
+        if let Some(why) = self.objection() {
+            self.disbelieve(&reading, why);
+            return;
+        }
         let taken = self.meter.take(&reading);
         self.note_verdict(&reading, taken.verdict);
         if matches!(taken.verdict, Verdict::First | Verdict::Counted | Verdict::DroppedBefore) {
@@ -61,6 +72,24 @@ impl Agent {
             self.trade().await;
             self.send_due().await;
         }
+    }
+
+    /// Why the meter is not to be believed: its last check failed, or its power and its counters
+    /// contradict each other.
+    pub(super) fn objection(&self) -> Option<String> {
+        let contradiction = self.watch.contradiction().map(|found| found.to_string());
+        self.failed_check.clone().or(contradiction)
+    }
+
+    /// Counts nothing of a meter that is not to be believed; once it is, counting starts anew.
+    fn disbelieve(&mut self, reading: &RegisterReading, why: String) {
+        self.meter.forget();
+        if self.status.meter.state != MeterState::Suspect {
+            tracing::error!(%why, "the meter is not believed: no orders, no readings");
+        }
+        self.status.meter.state = MeterState::Suspect;
+        self.status.meter.detail = Some(why);
+        self.show(reading);
     }
 
     fn note_verdict(&mut self, reading: &RegisterReading, verdict: Verdict) {
@@ -92,6 +121,12 @@ impl Agent {
         }
         meter.state = state;
         meter.detail = detail;
+        self.show(reading);
+    }
+
+    /// What the meter shows, for the owner.
+    fn show(&mut self, reading: &RegisterReading) {
+        let meter = &mut self.status.meter;
         meter.reading_count = meter.reading_count.saturating_add(1);
         meter.read_at_ms = Some(reading.at.as_millis());
         meter.import_wh = Some(reading.import_wh);

@@ -21,10 +21,10 @@ use crate::words;
 const RUNNING_MIN_MS: i64 = 180_000;
 
 impl Agent {
-    /// Says what should stand in the books whose gates close soon. Without a meter that counts
-    /// nothing new is said: what stands, stands.
+    /// Says what should stand in the books whose gates close soon. Without a meter that counts, or
+    /// with one that is not believed, nothing new is said: what stands, stands.
     pub(super) async fn trade(&mut self) {
-        if !self.knows_its_meter() {
+        if !self.knows_its_meter() || self.objection().is_some() {
             return;
         }
         let now = self.now();

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::commission::Watch;
 use crate::config::AgentConfig;
 use crate::delivery::Delivery;
 use crate::error::AgentError;
@@ -109,8 +110,7 @@ fn start_meter(
         events,
     };
     let endpoint = Endpoint {
-        host: config.meter.host.clone(),
-        port: config.meter.port,
+        address: config.meter.address.clone(),
         devices: vec![device],
         gap_max_ms: gap_max_ms(config, &**clock),
     };
@@ -141,6 +141,10 @@ struct Agent {
     status: Status,
     /// Metered, but not yet on disk; not sent before they are.
     unsaved: VecDeque<ClosedInterval>,
+    /// Whether the meter counts what flows.
+    watch: Watch,
+    /// What the last check of the meter says against it.
+    failed_check: Option<String>,
     /// Whether the last attempt to write to the outbox failed.
     outbox_fails: Option<String>,
     last_read: Option<Timestamp>,
@@ -156,7 +160,7 @@ impl Agent {
         mesh: Mesh,
         announce: mpsc::Sender<Announcement>,
     ) -> Self {
-        let Prepared { genesis, member, signer, outbox, restored, .. } = prepared;
+        let Prepared { genesis, member, signer, outbox, restored, failed_check, .. } = prepared;
         let Restored { knowledge, position, totals, pending, standing, fills } = restored;
         let room = (member.import_max, member.export_max);
         let mut orders = Orders::new(genesis.rules.clone(), config.strategy.clone(), room);
@@ -188,6 +192,8 @@ impl Agent {
             orders,
             status,
             unsaved: VecDeque::new(),
+            watch: Watch::default(),
+            failed_check,
             outbox_fails: None,
             last_read: None,
             last_power_w: None,

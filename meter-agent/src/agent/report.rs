@@ -54,7 +54,9 @@ impl Agent {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.status.meter.state != MeterState::Online {
+        if let Some(why) = self.objection() {
+            warnings.push(format!("The metering point does not trade: {why}"));
+        } else if self.status.meter.state != MeterState::Online {
             let why = self.status.meter.detail.as_deref().unwrap_or("it was not reached yet");
             warnings.push(format!("The meter is not read: {why}."));
         }

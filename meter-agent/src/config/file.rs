@@ -8,11 +8,10 @@ use serde::Deserialize;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 use toml::Spanned;
 
-use crate::config::{AgentConfig, ConfigError, MeshSettings, MeterSettings, StrategySettings};
-use crate::profile::Profile;
+use crate::config::meter::{self, MeterToml};
+use crate::config::{AgentConfig, ConfigError, MeshSettings, StrategySettings};
 use crate::strategy::{OwnerLimits, StrategyKind};
 use crate::toml_text::{TomlError, TomlText};
 
@@ -20,15 +19,9 @@ use crate::toml_text::{TomlError, TomlText};
 pub(super) struct Defaults {
     pub(super) listen: &'static [&'static str],
     mdns: bool,
-    unit: u8,
-    poll_interval_ms: u64,
 }
 
-pub(super) const DEFAULTS: Defaults =
-    Defaults { listen: &["/ip4/0.0.0.0/tcp/0"], mdns: false, unit: 1, poll_interval_ms: 1_000 };
-
-/// Reading a meter more often than this makes some of them restart (failure 17).
-const POLL_INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
+pub(super) const DEFAULTS: Defaults = Defaults { listen: &["/ip4/0.0.0.0/tcp/0"], mdns: false };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,16 +45,6 @@ struct MeshToml {
     listen: Option<Vec<Spanned<String>>>,
     bootstrap: Vec<Spanned<String>>,
     mdns: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MeterToml {
-    profile: Spanned<String>,
-    host: Spanned<String>,
-    port: Option<u16>,
-    unit: Option<Spanned<u8>>,
-    poll_interval_ms: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -110,7 +93,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<AgentConfig, ConfigError> 
             .transpose()?,
         rated_power_w: *file.rated_power_w.get_ref(),
         mesh: reader.mesh(&file.mesh)?,
-        meter: reader.meter(&file.meter)?,
+        meter: meter::read(text, reader.folder, &file.meter)?,
         strategy: reader.strategy(&file.strategy)?,
     })
 }
@@ -154,59 +137,6 @@ impl Reader<'_> {
             );
             self.text.error(key, found, problem)
         })
-    }
-
-    fn meter(&self, meter: &MeterToml) -> Result<MeterSettings, ConfigError> {
-        let profile = self.profile(&meter.profile)?;
-        if meter.host.get_ref().is_empty() {
-            let problem = "expected the meter's name or address, but found nothing";
-            return Err(self.text.error("meter.host", &meter.host, problem).into());
-        }
-        let unit = match &meter.unit {
-            // Unit 0 is the broadcast address.
-            Some(unit) if *unit.get_ref() == 0 => {
-                let problem = "expected 1 to 255, but found 0";
-                return Err(self.text.error("meter.unit", unit, problem).into());
-            }
-            Some(unit) => *unit.get_ref(),
-            None => DEFAULTS.unit,
-        };
-        let poll_interval_ms = match &meter.poll_interval_ms {
-            Some(ms) if !POLL_INTERVAL_MS.contains(ms.get_ref()) => {
-                let (least, most) = (POLL_INTERVAL_MS.start(), POLL_INTERVAL_MS.end());
-                let problem = format!("expected {least} to {most} ms, but found {}", ms.get_ref());
-                return Err(self.text.error("meter.poll_interval_ms", ms, problem).into());
-            }
-            Some(ms) => *ms.get_ref(),
-            None => DEFAULTS.poll_interval_ms,
-        };
-        Ok(MeterSettings {
-            port: meter.port.unwrap_or(profile.port),
-            profile,
-            host: meter.host.get_ref().clone(),
-            unit,
-            poll_interval: Duration::from_millis(poll_interval_ms),
-        })
-    }
-
-    fn profile(&self, name: &Spanned<String>) -> Result<Profile, ConfigError> {
-        if let Some(profile) = Profile::built_in(name.get_ref()) {
-            return Ok(profile?);
-        }
-        if !name.get_ref().ends_with(".toml") {
-            let known: Vec<_> = Profile::names().collect();
-            let problem = format!(
-                "expected one of {}, or a file that ends in .toml, but found {:?}",
-                known.join(", "),
-                name.get_ref()
-            );
-            return Err(self.text.error("meter.profile", name, problem).into());
-        }
-        let path = self.folder.join(name.get_ref());
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Profile::from_toml(&text, &path)?),
-            Err(source) => Err(ConfigError::Unreadable { path, source }),
-        }
     }
 
     fn strategy(&self, strategy: &StrategyToml) -> Result<StrategySettings, TomlError> {

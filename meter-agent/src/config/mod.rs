@@ -1,6 +1,7 @@
 //! The agent's configuration file.
 
 mod file;
+mod meter;
 
 use market::member::{MeteringPointId, PartyId};
 use market::order::Origin;
@@ -8,6 +9,7 @@ use mesh::Multiaddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::modbus::Address;
 use crate::profile::Profile;
 use crate::strategy::{OwnerLimits, StrategyKind};
 use crate::toml_text::TomlError;
@@ -32,7 +34,15 @@ use crate::toml_text::TomlError;
 /// profile = "eastron-sdm630"        # or a path of a profile file ending in .toml
 /// host = "127.0.0.1"
 /// port = 502                        # optional: the profile's
+/// transport = "tcp"                 # optional; "rtu_over_tcp" for a transparent gateway
+/// # serial_port = "/dev/ttyUSB0"    # instead of the host, with (all optional: the profile's)
+/// # baud = 9600
+/// # parity = "none"                 # or "even", "odd"
+/// # stop_bits = 1
+/// strip_echo = false                # optional; for two-wire adapters that repeat what is sent
 /// unit = 1                          # optional
+/// reversed = false                  # optional; a meter mounted backwards
+/// word_order = "high_first"         # optional: the profile's; or "low_first"
 /// poll_interval_ms = 1000           # optional, real time
 ///
 /// [strategy]                        # optional, as everything in it
@@ -86,10 +96,8 @@ pub struct MeshSettings {
 pub struct MeterSettings {
     /// What it is.
     pub profile: Profile,
-    /// Its name or address.
-    pub host: String,
-    /// Its TCP port.
-    pub port: u16,
+    /// Where it is.
+    pub address: Address,
     /// Its Modbus unit id, 1 to 255.
     pub unit: u8,
     /// How often it is read (real time).

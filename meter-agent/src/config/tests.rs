@@ -1,5 +1,6 @@
 use super::file::DEFAULTS;
 use super::*;
+use crate::profile::{Parity, SerialLine};
 
 const SMALLEST: &str = r#"data_dir = "agent"
 genesis = "/etc/hidamari/genesis.toml"
@@ -32,7 +33,7 @@ fn the_smallest_file_gets_the_defaults() {
     let config = read(SMALLEST).unwrap();
     assert_eq!(config.data_dir, Path::new("/home/sun/agent"));
     assert_eq!(config.genesis, Path::new("/etc/hidamari/genesis.toml"));
-    assert_eq!((config.meter.port, config.meter.unit), (502, 1));
+    assert_eq!((config.meter.address, config.meter.unit), (Address::tcp("127.0.0.1", 502), 1));
     assert_eq!(config.meter.poll_interval, Duration::from_secs(1));
     assert_eq!(config.mesh.listen.len(), DEFAULTS.listen.len());
     assert_eq!(config.strategy, StrategySettings::default());
@@ -48,7 +49,7 @@ fn every_key_of_the_example_is_read() {
              offer_origin = \"battery\"\nbid_origin = \"solar\"\n"
     );
     let config = read(&text).unwrap();
-    assert_eq!((config.meter.port, config.meter.unit), (1502, 7));
+    assert_eq!((config.meter.address, config.meter.unit), (Address::tcp("127.0.0.1", 1502), 7));
     assert_eq!(config.strategy.limits.sell_floor, "0.1".parse().ok());
     assert_eq!(config.strategy.partners, [config.party]);
     assert_eq!(config.strategy.offer_origin, Some(Origin::Battery));
@@ -78,4 +79,39 @@ fn a_mistake_is_named_with_file_line_and_key() {
     assert_eq!(error.key, "meter.unit");
     let error = refused(&format!("{SMALLEST}\n[strategy]\nsell_floor = \"cheap\"\n"));
     assert_eq!(error.key, "strategy.sell_floor");
+}
+
+#[test]
+fn a_meter_on_a_serial_line_or_behind_a_gateway() {
+    let host = "host = \"127.0.0.1\"";
+    let with = |meter: &str| read(&SMALLEST.replace(host, meter)).map(|config| config.meter);
+    let line = SerialLine { baud: 19_200, parity: Parity::Even, stop_bits: 2 };
+    let serial = "serial_port = \"/dev/ttyUSB0\"\nbaud = 19200\nparity = \"even\"\nstop_bits = 2\n\
+                  strip_echo = true\n";
+    let path = PathBuf::from("/dev/ttyUSB0");
+    assert_eq!(
+        with(serial).unwrap().address,
+        Address::Serial { path: path.clone(), line, strip_echo: true }
+    );
+    let usual = Address::Serial { path, line: SerialLine::default(), strip_echo: false };
+    assert_eq!(with("serial_port = \"/dev/ttyUSB0\"\n").unwrap().address, usual);
+    let gateway = format!("{host}\nport = 4196\ntransport = \"rtu_over_tcp\"\n");
+    let address =
+        Address::RtuOverTcp { host: "127.0.0.1".to_owned(), port: 4_196, strip_echo: false };
+    assert_eq!(with(&gateway).unwrap().address, address);
+
+    let key = |meter: &str| refused(&SMALLEST.replace(host, meter)).key;
+    assert_eq!(key(""), "meter.host");
+    assert_eq!(key(&format!("{host}\n{serial}")), "meter.serial_port");
+    assert_eq!(key(&serial.replace("stop_bits = 2", "stop_bits = 3")), "meter.stop_bits");
+    assert_eq!(key(&serial.replace("19200", "0")), "meter.baud");
+    assert_eq!(key(&format!("{serial}transport = \"tcp\"\n")), "meter.transport");
+}
+
+#[test]
+fn a_meter_mounted_backwards_or_switched_is_said_in_the_file() {
+    let meter = |more: &str| read(&format!("{SMALLEST}{more}")).unwrap().meter.profile;
+    assert_ne!(meter("reversed = true\n"), meter(""));
+    assert_ne!(meter("word_order = \"low_first\"\n"), meter(""));
+    assert_eq!(meter("word_order = \"high_first\"\n"), meter(""));
 }

@@ -11,8 +11,9 @@
 //! **Falls.** A small fall (less than an hour at rated power) is a device that lost its latest
 //! counts: the high-water mark stays, and counting goes on when the counter passes it. A larger
 //! fall, or a leap beyond rated power, is another series of counts if it holds for
-//! [`SERIES_READS`] consistent reads over [`SERIES_SPAN_MS`]: it counts from its first read on, and
-//! what lies between the two series is nobody's energy. A fall across the profile's rollover
+//! [`SERIES_READS`] consistent reads over [`SERIES_SPAN_MS`], or at once if the device shows another
+//! serial number: it counts from its first read on, and what lies between the two series is
+//! nobody's energy. A fall across the profile's rollover
 //! modulus, within an hour and within rated power, is counted across.
 //!
 //! **Edges.** The counter at a period edge is interpolated between the two reads around it and
@@ -52,8 +53,6 @@ pub struct IntervalRules {
     /// market time. At least [`GAP_MAX_MS`], and twice the poll interval, which a scaled clock may
     /// stretch beyond a minute.
     pub gap_max_ms: i64,
-    /// One step of the meter's counters, in Wh.
-    pub step_wh: i64,
     /// Where the counters start again from 0, in Wh: import, export.
     pub rollovers_wh: (Option<i64>, Option<i64>),
 }
@@ -116,6 +115,10 @@ pub struct SeriesState {
     pending: Option<Sample>,
     candidate: Option<Candidate>,
     edge: Option<Edge>,
+    /// The number on the name plate of the meter that counts.
+    serial: Option<String>,
+    /// Whether another meter has taken its place, which was not read yet.
+    exchanged: bool,
 }
 
 /// The counters at a period edge.
@@ -155,12 +158,32 @@ impl IntervalMeter {
         (elapsed_ms > 0).then(|| (exported.saturating_sub(imported), elapsed_ms))
     }
 
+    /// Hears the serial number that the device shows, before its readings. Another one than before
+    /// is another meter: the next reading begins another series of counts. Whether it is another.
+    pub fn identify(&mut self, serial: &str) -> bool {
+        let other = self.state.serial.as_deref().is_some_and(|known| known != serial);
+        self.state.serial = Some(serial.to_owned());
+        self.state.exchanged |= other;
+        other
+    }
+
+    /// Starts anew with the next reading, as if the meter had just been put in: what it showed so
+    /// far is not to be believed.
+    pub fn forget(&mut self) {
+        let serial = self.state.serial.take();
+        self.state = SeriesState { serial, ..SeriesState::default() };
+    }
+
     /// Takes the next reading.
     pub fn take(&mut self, reading: &RegisterReading) -> Taken {
         let Some(pending) = self.state.pending else {
+            self.state.exchanged = false;
             self.state.pending = Some(Sample::first(reading));
             return Taken { verdict: Verdict::First, closed: Vec::new() };
         };
+        if self.state.exchanged {
+            return self.exchange(reading);
+        }
         let found = match pending.next(reading, &self.rules) {
             Ok(next) => return self.count(pending, next),
             Err(found) => found,
@@ -221,6 +244,20 @@ impl IntervalMeter {
         };
         self.state.candidate = None;
         Taken { verdict, closed: Vec::new() }
+    }
+
+    /// The first reading of another meter.
+    fn exchange(&mut self, reading: &RegisterReading) -> Taken {
+        let last = self.state.confirmed.or(self.state.pending);
+        if last.is_some_and(|last| last.at >= reading.at) {
+            return Taken { verdict: Verdict::NotLater, closed: Vec::new() };
+        }
+        self.state.exchanged = false;
+        match self.state.confirmed {
+            Some(confirmed) => self.begin_series(&confirmed, &Candidate::new(reading)),
+            None => self.state.pending = Some(Sample::first(reading)),
+        }
+        Taken { verdict: Verdict::NewSeries, closed: Vec::new() }
     }
 
     /// Counts from the candidate's first read on, as if nothing had flowed since the last value of

@@ -27,6 +27,8 @@ pub(super) struct Sample {
     /// Carried on across rollovers and other series of counts; these never fall.
     pub(super) import_wh: i64,
     pub(super) export_wh: i64,
+    /// The coarser of the two counters' steps here.
+    step_wh: i64,
     pub(super) quality: Quality,
 }
 
@@ -56,6 +58,7 @@ impl Sample {
             raw_export_wh: reading.export_wh,
             import_wh: reading.import_wh,
             export_wh: reading.export_wh,
+            step_wh: reading.step_wh,
             quality: reading.quality,
         }
     }
@@ -71,7 +74,8 @@ impl Sample {
             return Err(Break::NotLater);
         }
         let (import_modulus, export_modulus) = rules.rollovers_wh;
-        let step = |from, to, modulus| rules.step(from, to, modulus, elapsed_ms);
+        let possible_wh = rules.possible_wh(elapsed_ms, self.coarser_step(reading));
+        let step = |from, to, modulus| step(from, to, modulus, (elapsed_ms, possible_wh));
         let import = step(self.raw_import_wh, reading.import_wh, import_modulus);
         let export = step(self.raw_export_wh, reading.export_wh, export_modulus);
         match (import, export) {
@@ -81,10 +85,16 @@ impl Sample {
                 raw_export_wh: reading.export_wh,
                 import_wh: self.import_wh.saturating_add(imported),
                 export_wh: self.export_wh.saturating_add(exported),
+                step_wh: reading.step_wh,
                 quality: reading.quality,
             }),
             (import, export) => Err(self.name_break(reading, rules, &import, &export)),
         }
+    }
+
+    /// Steps change with a float's magnitude and with a device's scale factor.
+    fn coarser_step(&self, reading: &RegisterReading) -> i64 {
+        self.step_wh.max(reading.step_wh)
     }
 
     fn name_break(
@@ -103,7 +113,7 @@ impl Sample {
         if waking {
             return Break::Zero;
         }
-        let hour_wh = rules.possible_wh(HOUR_MS);
+        let hour_wh = rules.possible_wh(HOUR_MS, self.coarser_step(reading));
         let fell = |step: &Move, from: i64| match step {
             Move::Fell(by_wh) => Some(*by_wh),
             Move::Zero => Some(from),
@@ -121,28 +131,28 @@ impl Sample {
 
 impl IntervalRules {
     /// The most that a counter can have risen in a time, in Wh: rated power x 1.1, and two steps.
-    fn possible_wh(&self, elapsed_ms: i64) -> i64 {
+    fn possible_wh(&self, elapsed_ms: i64, step_wh: i64) -> i64 {
         let milliwatt_ms = i128::from(self.rated_power_w)
             .saturating_mul(1_100)
             .saturating_mul(i128::from(elapsed_ms));
         let wh = i64::try_from(milliwatt_ms.div_euclid(3_600_000_000)).unwrap_or(i64::MAX);
-        wh.saturating_add(self.step_wh.max(1).saturating_mul(2))
+        wh.saturating_add(step_wh.max(1).saturating_mul(2))
     }
+}
 
-    fn step(&self, from: i64, to: i64, modulus: Option<i64>, elapsed_ms: i64) -> Move {
-        let possible = self.possible_wh(elapsed_ms);
-        let rise = to.saturating_sub(from);
-        if rise >= 0 {
-            return if rise <= possible { Move::Rose(rise) } else { Move::Leapt };
-        }
-        if to == 0 {
-            return Move::Zero;
-        }
-        let across = modulus.filter(|modulus| from < *modulus && elapsed_ms <= HOUR_MS);
-        match across.map(|modulus| rise.saturating_add(modulus)) {
-            Some(rise) if (0..=possible).contains(&rise) => Move::Rose(rise),
-            _ => Move::Fell(rise.saturating_neg()),
-        }
+/// How a counter moved from one value to another in a time in which so much is possible.
+fn step(from: i64, to: i64, modulus: Option<i64>, (elapsed_ms, possible_wh): (i64, i64)) -> Move {
+    let rise = to.saturating_sub(from);
+    if rise >= 0 {
+        return if rise <= possible_wh { Move::Rose(rise) } else { Move::Leapt };
+    }
+    if to == 0 {
+        return Move::Zero;
+    }
+    let across = modulus.filter(|modulus| from < *modulus && elapsed_ms <= HOUR_MS);
+    match across.map(|modulus| rise.saturating_add(modulus)) {
+        Some(rise) if (0..=possible_wh).contains(&rise) => Move::Rose(rise),
+        _ => Move::Fell(rise.saturating_neg()),
     }
 }
 

@@ -8,7 +8,6 @@ fn rules() -> IntervalRules {
         period_length: PeriodLength::Minutes15,
         rated_power_w: 10_000,
         gap_max_ms: GAP_MAX_MS,
-        step_wh: 1,
         rollovers_wh: (None, None),
     }
 }
@@ -18,6 +17,7 @@ fn reading(at_ms: i64, import_wh: i64, export_wh: i64) -> RegisterReading {
         at: Timestamp::from_millis(at_ms),
         import_wh,
         export_wh,
+        step_wh: 1,
         power_w: None,
         quality: Quality::Ok,
     }
@@ -127,6 +127,37 @@ fn a_meter_exchange_starts_a_new_series_and_counts_nothing_between() {
     assert_eq!(starts, [QUARTER_MS, 2 * QUARTER_MS, 3 * QUARTER_MS, 4 * QUARTER_MS]);
     assert!(figures[0].0 <= 250 && figures[0].1 == Quality::Estimated, "{figures:?}");
     assert!(figures.iter().all(|(wh, _)| (0..=251).contains(wh)), "{figures:?}");
+}
+
+#[test]
+fn another_serial_number_is_another_meter_at_once() {
+    let mut meter = meter();
+    assert!(!meter.identify("A"), "the first is no exchange");
+    let before = feed(&mut meter, &minutes(0, 20));
+    assert_eq!(before.len(), 1);
+    assert!(!meter.identify("A"), "the same is none either");
+    assert!(meter.identify("B"));
+    // Higher, and within rated power: without its number it would have been believed.
+    let exchanged = (20..64).map(|m| (m * 60_000, 5_000_400 + (m - 20) * 1_000 / 60, 700));
+    let exchanged: Vec<_> = exchanged.collect();
+    let first = meter.take(&reading(exchanged[0].0, exchanged[0].1, exchanged[0].2));
+    assert_eq!(first.verdict, Verdict::NewSeries);
+    let closed = feed(&mut meter, &exchanged[1..]);
+    let imported: i64 = closed.iter().map(|c| c.imported.wh()).sum();
+    assert_eq!((closed.len(), closed[0].quality), (3, Quality::Estimated));
+    assert!((700..=735).contains(&imported), "nothing between the two counts: {imported}");
+}
+
+#[test]
+fn a_counter_that_moves_in_large_steps_counts() {
+    // A 32-bit float of kWh beyond 65,536 kWh: one step is 8 Wh, more than 10 kW in a second.
+    let mut meter = meter();
+    for second in 0..7_200_i64 {
+        let import_wh = 80_000_000 + second * 3 / 8 * 8;
+        let shown = RegisterReading { step_wh: 8, ..reading(second * 1_000, import_wh, 0) };
+        let verdict = meter.take(&shown).verdict;
+        assert!(matches!(verdict, Verdict::First | Verdict::Counted), "{second}: {verdict:?}");
+    }
 }
 
 #[test]

@@ -298,7 +298,7 @@ impl Outbox {
     }
 }
 
-const KNOWLEDGE: &str = "knowledge";
+const KNOWLEDGE: &str = "knowledge/2";
 const POSITION: &str = "position";
 const TOTALS: &str = "totals";
 

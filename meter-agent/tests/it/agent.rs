@@ -4,6 +4,7 @@ use ledger::results::ResultLeaf;
 use ledger::transaction::Transaction;
 use market::time::Clock;
 use mesh::key_file::Keychain;
+use meter_agent::commission::{Outcome, Record};
 use meter_agent::status::{MeterState, Status};
 use meter_agent::{AgentConfig, AgentError, run};
 use std::collections::BTreeSet;
@@ -195,4 +196,57 @@ async fn a_data_directory_is_one_agents_alone() {
     );
     let foreign = AgentConfig { data_dir: config.data_dir, ..other };
     assert!(refusal(foreign).await.contains("give this agent a data_dir of its own"));
+}
+
+/// Design: a meter that fails the check does not trade; nothing it counts is signed.
+#[tokio::test]
+async fn a_meter_that_failed_its_check_neither_trades_nor_is_signed() {
+    let clock: Arc<dyn Clock> = Arc::new(FastClock::new(STARTS_AT, SPEED));
+    let sunny = constant_meter(Arc::clone(&clock), -3_000).await;
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = "/ip4/127.0.0.1/tcp/9".parse().unwrap();
+    let config = household(dir.path(), 1, sunny.address, &nowhere);
+    let failed = Record {
+        outcome: Outcome::Failed,
+        checked_at: "2026-06-15T10:00:00Z".to_owned(),
+        meter: "127.0.0.1".to_owned(),
+        findings: vec!["The words are swapped.".to_owned()],
+    };
+    failed.write(&config.data_dir).unwrap();
+    let agent = start(&config, &clock);
+    // Three periods and more.
+    let read = || status(&dir).is_some_and(|status| status.meter.reading_count > 100);
+    until("it was read for long", read).await;
+    agent.ends().await;
+    let seen = status(&dir).unwrap();
+    assert_eq!((seen.last_order, seen.last_interval, seen.pending), (None, None, 0));
+    let told = |warning: &String| warning.contains("The words are swapped.");
+    assert!(seen.warnings.iter().any(told), "{:?}", seen.warnings);
+
+    Record { outcome: Outcome::Passed, ..failed }.write(&config.data_dir).unwrap();
+    let agent = start(&config, &clock);
+    let trades = |status: &Status| status.last_interval.is_some() && status.last_order.is_some();
+    until("it trades", || status(&dir).as_ref().is_some_and(trades)).await;
+    agent.ends().await;
+}
+
+/// A meter whose power and counters contradict each other is found out while the agent runs.
+#[tokio::test]
+async fn a_meter_that_contradicts_itself_is_not_believed() {
+    let clock: Arc<dyn Clock> = Arc::new(FastClock::new(STARTS_AT, SPEED / 3));
+    let shown = Arc::clone(&clock);
+    let meter = Meter::start(move |_| {
+        let export_wh = 5_000_000 + shown.now().millis_since(STARTS_AT) * 3_000 / 3_600_000;
+        (Shown { import_wh: 88, export_wh, power_w: 3_000.0 }, Manner::Sound)
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = "/ip4/127.0.0.1/tcp/9".parse().unwrap();
+    let config = household(dir.path(), 1, meter.address, &nowhere);
+    let agent = start(&config, &clock);
+    let told = |warning: &String| warning.contains("the other counter moves");
+    let warned = || status(&dir).is_some_and(|status| status.warnings.iter().any(told));
+    until("it is warned of", warned).await;
+    agent.ends().await;
+    assert_eq!(status(&dir).unwrap().last_interval, None);
 }

@@ -3,7 +3,7 @@
 use market::reading::Quality;
 use market::time::{Clock, PeriodLength, Timestamp};
 use meter_agent::interval::{GAP_MAX_MS, IntervalMeter, IntervalRules, SeriesState, Verdict};
-use meter_agent::modbus::{Device, Endpoint, MeterEvent};
+use meter_agent::modbus::{Address, Device, Endpoint, MeterEvent};
 use meter_agent::profile::Profile;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::meter::{Manner, Meter, Shown};
 
 /// A clock that the meter's requests move on: a second of market time for each.
 #[derive(Default)]
-struct RequestClock(AtomicI64);
+pub(crate) struct RequestClock(pub(crate) AtomicI64);
 
 impl Clock for RequestClock {
     fn now(&self) -> Timestamp {
@@ -29,11 +29,22 @@ impl Clock for RequestClock {
     }
 }
 
-/// An SDM630 that is waited for but shortly.
-fn hasty_profile() -> Profile {
-    let text = include_str!("../../profiles/eastron-sdm630.toml")
-        .replace("timeout_ms = 1500", "timeout_ms = 60")
-        .replace("min_gap_ms = 50", "min_gap_ms = 1");
+/// An SDM630 that is waited for but shortly, and not asked who it is.
+pub(crate) fn hasty_profile() -> Profile {
+    let number = |table: &str, address: u16, more: &str| {
+        format!(
+            "[{table}]\naddress = {address}\ntype = \"f32\"\nword_order = \"high_first\"\nscale = 1\n\
+             {more}\n"
+        )
+    };
+    let text = format!(
+        "name = \"hasty\"\n[connection]\nport = 502\nconnect_delay_ms = 0\nmin_gap_ms = 1\n\
+         timeout_ms = 60\n[[request]]\nfunction = \"input\"\naddress = 52\ncount = 24\n{}{}{}{}",
+        number("import", 72, "unit = \"kWh\""),
+        number("export", 74, "unit = \"kWh\""),
+        number("power", 52, "unit = \"W\"\npositive = \"import\""),
+        number("frequency", 70, ""),
+    );
     Profile::from_toml(&text, Path::new("hasty.toml")).unwrap()
 }
 
@@ -70,8 +81,7 @@ async fn bench(manner: impl Fn(usize) -> Manner + Send + Sync + 'static) -> Benc
         events: sender,
     };
     let endpoint = Endpoint {
-        host: meter.address.ip().to_string(),
-        port: meter.address.port(),
+        address: Address::tcp("127.0.0.1", meter.address.port()),
         devices: vec![device],
         gap_max_ms: GAP_MAX_MS,
     };
@@ -160,8 +170,7 @@ async fn a_meter_that_is_not_there_is_waited_for() {
         events: sender,
     };
     let endpoint = Endpoint {
-        host: "127.0.0.1".to_owned(),
-        port,
+        address: Address::tcp("127.0.0.1", port),
         devices: vec![device],
         gap_max_ms: GAP_MAX_MS,
     };
@@ -192,8 +201,7 @@ async fn a_dead_unit_does_not_block_its_neighbours() {
         events,
     };
     let endpoint = Endpoint {
-        host: meter.address.ip().to_string(),
-        port: meter.address.port(),
+        address: Address::tcp("127.0.0.1", meter.address.port()),
         devices: vec![device(1, alive), device(2, dead)],
         gap_max_ms: GAP_MAX_MS,
     };
@@ -240,7 +248,6 @@ async fn no_false_watt_hour_leaves_a_hostile_meter() {
         period_length: PeriodLength::Minutes15,
         rated_power_w: 10_000,
         gap_max_ms: GAP_MAX_MS,
-        step_wh: 1,
         rollovers_wh: (None, None),
     };
     let mut machine = IntervalMeter::resume(rules, SeriesState::default());

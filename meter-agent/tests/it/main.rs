@@ -1,9 +1,14 @@
 //! The agent against hostile meters, its outbox across restarts, and whole agents on a real mesh.
 
 mod agent;
+mod commissioning;
+mod device;
+mod devices;
 mod hostile_meter;
 mod meter;
 mod node;
+mod oracle;
 mod outbox;
+mod serial;
 mod withholding;
 mod world;

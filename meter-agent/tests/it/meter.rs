@@ -91,7 +91,11 @@ async fn respond(request: &[u8; 12], shown: &Shown, manner: Manner) -> Option<Ve
     let word = |at: usize| u16::from_be_bytes([request[at], request[at + 1]]);
     let (mut transaction, mut unit, mut function) = (word(0), request[6], request[7]);
     let (address, count) = (usize::from(word(8)), usize::from(word(10)));
-    let mut words = words_of(shown, manner)[address..address + count].to_vec();
+    let map = words_of(shown, manner);
+    let asked = map.get(address..address + count).filter(|_| function == 4);
+    let Some(mut words) = asked.map(<[u16]>::to_vec) else {
+        return Some(frame(transaction, unit, &[function | 0x80, 2]));
+    };
     match manner {
         Manner::Silent => return None,
         Manner::Junk => return Some(vec![0xA5; 40]),
