@@ -27,7 +27,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{AgentTool, Cli, Command, Demo, Role, Simulate};
+use cli::{Cli, Command, Demo, Role, Simulate};
 use failure::Failure;
 use node_tools::Node;
 
@@ -85,18 +85,7 @@ async fn node(options: Node) -> Result<ExitCode, Failure> {
 
 async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
     let role = match (command.tool, command.role) {
-        (Some(AgentTool::Join(join)), _) => {
-            log::start(&join.log, "error");
-            let clock = clock::choose(join.clock.as_deref())?;
-            return household::join(join, clock).await;
-        }
-        (Some(AgentTool::RotateKey(rotate)), _) => {
-            log::start(&rotate.log, "error");
-            let clock = clock::choose(rotate.clock.as_deref())?;
-            return household::rotate(rotate, clock).await;
-        }
-        (Some(AgentTool::Scan(options)), _) => return meters::scan(&options).await,
-        (Some(AgentTool::Check(options)), _) => return meters::check(&options).await,
+        (Some(tool), _) => return household::run(tool).await,
         (None, Some(role)) => role,
         (None, None) => return Err(Failure::option("--config", &"name the agent's file")),
     };

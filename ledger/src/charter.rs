@@ -104,8 +104,7 @@ impl Charter {
 
     /// The bytes of the leaf for all but the members.
     pub(crate) fn common_bytes(&self) -> Vec<u8> {
-        let Articles { rules, zones, validators, operators, endpoints, .. } =
-            &self.shared.articles;
+        let Articles { rules, zones, validators, operators, endpoints, .. } = &self.shared.articles;
         leaf_bytes(CHARTER, &(), &(rules, zones, validators, operators, endpoints))
     }
 

@@ -47,7 +47,7 @@ pub(crate) struct Clear {
           allow_negative_numbers = true)]
     pub(crate) tick: Tick,
     /// Decides who gets the odd watt-hours of a tie: 64 hexadecimal digits; all zero by default
-    #[arg(long, env = "HIDAMARI_SEED", value_name = "HEX", default_value_t = Digest::default(),
+    #[arg(long, env = "HIDAMARI_CLEAR_SEED", value_name = "HEX", default_value_t = Digest::default(),
           hide_default_value = true)]
     pub(crate) seed: Digest,
     /// Write to this file instead of standard output, which is `-`; it appears at once, when it is

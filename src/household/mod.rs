@@ -1,10 +1,38 @@
-//! How a household becomes a member, and changes its key: `hidamari agent join` and `rotate-key`.
+//! What a household and its installer do beside trading: `hidamari agent join`, `rotate-key`,
+//! `scan` and `check`.
 
 mod files;
 mod join;
 mod options;
 mod rotate;
 
-pub(crate) use join::join;
+use std::process::ExitCode;
+
+use join::join;
 pub(crate) use options::{Join, RotateKey};
-pub(crate) use rotate::rotate;
+use rotate::rotate;
+
+use crate::cli::AgentTool;
+use crate::failure::Failure;
+use crate::{clock, log, meters};
+
+/// Runs a tool.
+///
+/// # Errors
+/// [`Failure`] says what to mend.
+pub(crate) async fn run(tool: AgentTool) -> Result<ExitCode, Failure> {
+    match tool {
+        AgentTool::Join(options) => {
+            log::start(&options.log, "error");
+            let clock = clock::choose(options.clock.as_deref())?;
+            join(options, clock).await
+        }
+        AgentTool::RotateKey(options) => {
+            log::start(&options.log, "error");
+            let clock = clock::choose(options.clock.as_deref())?;
+            rotate(options, clock).await
+        }
+        AgentTool::Scan(options) => meters::scan(&options).await,
+        AgentTool::Check(options) => meters::check(&options).await,
+    }
+}

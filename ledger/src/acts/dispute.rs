@@ -215,8 +215,7 @@ impl Scene<'_> {
                 Metered { imported: *imported, exported: *exported, quality: Quality::Ok };
             let of_period = self.state.readings.get_or_insert_with(period, BTreeMap::new);
             let at_gate = of_period.get(party).and_then(|known| known.at_gate);
-            let decided =
-                RecordedReading { metered, sequence: RecordedReading::DECIDED, at_gate };
+            let decided = RecordedReading { metered, sequence: RecordedReading::DECIDED, at_gate };
             of_period.insert(*party, decided);
         }
         Ok(())

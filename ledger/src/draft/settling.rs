@@ -133,11 +133,10 @@ impl Draft {
         let (charter, now) = (self.state.charter.clone(), self.time);
         let over = |period: DeliveryPeriod| charter.rules().final_at(period) <= now;
         let settled = self.state.settled.keys().copied();
-        let closed: BTreeSet<_> =
-            settled
-                .filter(|period| over(*period) && !self.state.is_disputed(*period))
-                .filter(|period| !self.state.reopened.contains_key(period))
-                .collect();
+        let closed: BTreeSet<_> = settled
+            .filter(|period| over(*period) && !self.state.is_disputed(*period))
+            .filter(|period| !self.state.reopened.contains_key(period))
+            .collect();
         let kept = |period: &DeliveryPeriod| !closed.contains(period);
         let State { trades, readings, prices, closed_ex_post, flows, .. } = &mut self.state;
         trades.retain(kept);

@@ -8,7 +8,9 @@ use market::gate::GateIndex;
 use market::member::PartyId;
 use market::order::{Order, OrderId, Side};
 use market::price::Price;
-use market::settlement::{Expected, Imbalance, Metered, PartySettlement, Pool, PoolShare, settle_own};
+use market::settlement::{
+    Expected, Imbalance, Metered, PartySettlement, Pool, PoolShare, settle_own,
+};
 use market::time::DeliveryPeriod;
 use market::trade::Trade;
 use market::zone::{ZoneId, ZoneTree};

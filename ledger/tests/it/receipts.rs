@@ -88,7 +88,9 @@ fn every_transaction_and_every_account_has_a_receipt_too() {
     for what in ["the bid of party a0", "the offer of party a1", "the reading of party a3"] {
         assert!(sentences.iter().any(|sentence| sentence.contains(what)), "{what}");
     }
-    assert!(sentences.iter().any(|s| s.contains("has paid 0.000000 and received 0.000000, and that")));
+    assert!(
+        sentences.iter().any(|s| s.contains("has paid 0.000000 and received 0.000000, and that"))
+    );
     assert!(sentences.iter().any(|s| s.contains("has paid 0.") && !s.contains("paid 0.000000")));
 }
 

@@ -14,9 +14,7 @@ use market::signed::{Signable, Signed};
 use market::time::Timestamp;
 use market::zone::ZoneId;
 
-use crate::neighbourhood::{
-    Chain, genesis, metering_point, operator_key, party, party_key, salt,
-};
+use crate::neighbourhood::{Chain, genesis, metering_point, operator_key, party, party_key, salt};
 
 pub(crate) fn invitation_key(n: usize) -> SigningKey {
     SigningKey::from_seed(&[u8::try_from(n).expect("few") + 0x30; 32])

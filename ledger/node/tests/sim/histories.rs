@@ -5,19 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::invariants::broken;
 use super::world::{Plan, Record, World};
 
-/// How many histories of each kind are played unless `HIDAMARI_SEEDS` says otherwise.
+/// How many histories of each kind are played unless `HIDAMARI_SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Plays the histories of many seeds, or of the one in `HIDAMARI_SEED`, and names each that breaks
+/// Plays the histories of many seeds, or of the one in `HIDAMARI_SIM_SEED`, and names each that breaks
 /// an invariant together with the command that plays it again.
 fn play_all(test: &str, plan: fn(u64) -> Plan) -> Vec<Record> {
-    let seeds = match number("HIDAMARI_SEED") {
+    let seeds = match number("HIDAMARI_SIM_SEED") {
         Some(seed) => seed..=seed,
-        None => 1..=number("HIDAMARI_SEEDS").unwrap_or(SEEDS),
+        None => 1..=number("HIDAMARI_SIM_SEEDS").unwrap_or(SEEDS),
     };
     let (mut failures, mut records) = (Vec::new(), Vec::new());
     for seed in seeds {
@@ -32,7 +32,7 @@ fn play_all(test: &str, plan: fn(u64) -> Plan) -> Vec<Record> {
             }
             Err(_) => vec!["panicked, see above".to_owned()],
         };
-        let again = format!("HIDAMARI_SEED={seed} cargo nextest run -p ledger-node {test}");
+        let again = format!("HIDAMARI_SIM_SEED={seed} cargo nextest run -p ledger-node {test}");
         failures.extend(words.iter().map(|words| format!("{words}\n    {again}")));
     }
     assert!(failures.is_empty(), "{} invariants broken:\n{}", failures.len(), failures.join("\n"));
@@ -80,7 +80,7 @@ fn summary(kind: &str, records: &[Record]) {
         sum(|it| it.stops.len())
     );
     assert!(blocks > records.len() * 4 && acknowledged > 0, "{words}");
-    if number("HIDAMARI_SEED").is_none() {
+    if number("HIDAMARI_SIM_SEED").is_none() {
         assert!(sum(late) > 0 && sum(|it| it.stops.len()) > 0, "{words}");
     }
     #[expect(clippy::print_stdout, reason = "the figures of a run, for whoever asks for them")]

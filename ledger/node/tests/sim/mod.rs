@@ -4,7 +4,7 @@
 //! signer's guard and message types, the validator with its mempool, and the ledger's rules.
 //! Simulated: clocks, network, disks, the engine's actors around its core, and the households.
 //!
-//! `HIDAMARI_SEED=n` plays one history again; `HIDAMARI_SEEDS=n` plays so many of each kind.
+//! `HIDAMARI_SIM_SEED=n` plays one history again; `HIDAMARI_SIM_SEEDS=n` plays so many of each kind.
 
 mod controls;
 mod evil_proposers;

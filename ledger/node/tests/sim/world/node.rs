@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_sync::RawDecidedValue;
-use ledger::salt::BlockSalt;
 use ledger::genesis::Genesis;
+use ledger::salt::BlockSalt;
 use ledger::state::State;
 use ledger::transaction::Transaction;
 use market::hash::Digest;
