@@ -2,6 +2,7 @@
 
 use ledger::results::Settled;
 use ledger::transaction::Transaction;
+use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::gate::GateIndex;
 use market::keys::{ChainId, SigningKey};
@@ -185,6 +186,7 @@ fn settled(exported_wh: i64) -> Settled {
         period: period(1),
         parties: &BTreeMap::from([(PARTY, Delivery { zone: ZoneId(0), metered })]),
         trades: &[trade],
+        mechanism: &MechanismKind::ZonalAuction,
         rates: Rates::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()),
         zones: &ZoneTree::one("street"),
         prices: &ZonePrices::default(),
