@@ -79,8 +79,9 @@ fn summary(kind: &str, records: &[Record]) {
         sum(transactions),
         sum(|it| it.stops.len())
     );
-    assert!(blocks > records.len() * 4 && acknowledged > 0, "{words}");
+    // One history alone may be a short one.
     if number("HIDAMARI_SIM_SEED").is_none() {
+        assert!(blocks > records.len() * 4 && acknowledged > 0, "{words}");
         assert!(sum(late) > 0 && sum(|it| it.stops.len()) > 0, "{words}");
     }
     #[expect(clippy::print_stdout, reason = "the figures of a run, for whoever asks for them")]
