@@ -62,7 +62,9 @@ async fn a_backup_of_one_user_is_nobody_elses_and_a_damaged_ledger_gives_none() 
     let at = file.windows(64).position(|window| window == &bytes[400..464]).unwrap();
     file[at + 32] ^= 1;
     std::fs::write(&stored.path, &file).unwrap();
-    // Reads everything, so that the small cache forgets the page as it was.
+    // The small cache forgets the page as it was while others are read.
+    store.served(1, 39, true, usize::MAX).await.unwrap();
+    store.served(41, 39, true, usize::MAX).await.unwrap();
     check_again(&store, genesis).await.unwrap_err();
     let other = stored.dir.path().join("other");
     let error = store.backup(genesis, &other, |_| {}).await.unwrap_err();
