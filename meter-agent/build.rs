@@ -1,7 +1,5 @@
 //! Lists the profiles in `profiles/`, so that adding a device is adding a file.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs, io};
