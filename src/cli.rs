@@ -112,7 +112,12 @@ pub(crate) struct Demo {
 pub(crate) struct PassphraseFrom {
     /// A file whose first line is the passphrase of the key files, readable by its owner alone;
     /// without it, the credential `hidamari.passphrase` of a systemd service, or the terminal
-    #[arg(long = "passphrase-file", env = "HIDAMARI_PASSPHRASE_FILE", value_name = "FILE")]
+    #[arg(
+        id = "passphrase_file",
+        long = "passphrase-file",
+        env = "HIDAMARI_PASSPHRASE_FILE",
+        value_name = "FILE"
+    )]
     pub(crate) file: Option<PathBuf>,
 }
 
