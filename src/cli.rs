@@ -123,7 +123,12 @@ pub(crate) struct Demo {
 pub(crate) struct PassphraseFrom {
     /// A file whose first line is the passphrase of the key files, readable by its owner alone;
     /// without it, the credential `hidamari.passphrase` of a systemd service, or the terminal
-    #[arg(long = "passphrase-file", env = "HIDAMARI_PASSPHRASE_FILE", value_name = "FILE")]
+    #[arg(
+        id = "passphrase_file",
+        long = "passphrase-file",
+        env = "HIDAMARI_PASSPHRASE_FILE",
+        value_name = "FILE"
+    )]
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -363,5 +368,16 @@ impl SimulatedMeter {
             household: self.household.saturating_sub(1),
             ..SimulatedMeterConfig::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_is_sound() {
+        Cli::command().debug_assert();
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Join {
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// Say how it went in JSON, one line a step
-    #[arg(long)]
+    #[arg(id = "answer_json", long = "json")]
     pub(crate) json: bool,
     /// How the key files are written
     #[command(flatten)]

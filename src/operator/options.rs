@@ -68,7 +68,7 @@ pub(crate) struct Common {
     #[arg(long, env = "HIDAMARI_WAIT", default_value_t = 120, value_name = "SECONDS")]
     pub(crate) wait: u64,
     /// Answer in JSON
-    #[arg(long)]
+    #[arg(id = "answer_json", long = "json")]
     pub(crate) json: bool,
     /// How encrypted keys are opened
     #[command(flatten)]
