@@ -25,7 +25,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{AgentTool, Cli, Command, Demo, Role, Simulate, Verify};
+use cli::{AgentTask, AgentTool, Cli, Command, Demo, Role, Simulate, Verify};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -78,19 +78,19 @@ async fn node(role: Role) -> Result<ExitCode, Failure> {
 }
 
 async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
-    let role = match (command.tool, command.role) {
-        (Some(AgentTool::Join(join)), _) => {
+    let role = match command.into_task() {
+        Some(AgentTask::Tool(AgentTool::Join(join))) => {
             log::start(&join.log, "error");
             let clock = clock::choose(join.clock.as_deref())?;
             return household::join(join, clock).await;
         }
-        (Some(AgentTool::RotateKey(rotate)), _) => {
+        Some(AgentTask::Tool(AgentTool::RotateKey(rotate))) => {
             log::start(&rotate.log, "error");
             let clock = clock::choose(rotate.clock.as_deref())?;
             return household::rotate(rotate, clock).await;
         }
-        (None, Some(role)) => role,
-        (None, None) => return Err(Failure::option("--config", &"name the agent's file")),
+        Some(AgentTask::Run(role)) => role,
+        None => return Err(Failure::option("--config", &"name the agent's file")),
     };
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;

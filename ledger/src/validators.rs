@@ -169,7 +169,11 @@ impl<'a> IntoIterator for &'a ValidatorSet {
 
 impl BorshDeserialize for ValidatorSet {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
-        Self::new(Vec::deserialize_reader(reader)?)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let wrong = |problem: String| io::Error::new(io::ErrorKind::InvalidData, problem);
+        let validators: Vec<Validator> = Vec::deserialize_reader(reader)?;
+        // One set, one spelling: it stands in what operators sign.
+        let sorted = validators.is_sorted_by_key(Validator::address);
+        let set = Self::new(validators).map_err(|error| wrong(error.to_string()))?;
+        if sorted { Ok(set) } else { Err(wrong("validators are not sorted by address".to_owned())) }
     }
 }
