@@ -211,14 +211,10 @@ mod tests {
                 places.push(*index);
             }
             places.sort_unstable();
-<<<<<<< HEAD
-            let pending = |leaf: &ResultLeaf| matches!(leaf, ResultLeaf::Posting(posting) if !posting.is_posted());
-=======
             let pending = |leaf: &ResultLeaf| match leaf {
                 ResultLeaf::Posting(posting) => !posting.is_posted(),
                 _ => false,
             };
->>>>>>> acts
             let kept = leaves.iter().enumerate().filter(|(_, leaf)| !pending(leaf));
             assert_eq!(places, kept.map(|(index, _)| index).collect::<Vec<_>>());
         }
