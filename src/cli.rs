@@ -156,12 +156,33 @@ pub(crate) struct Role {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Agent {
-    /// What every role has
+    /// The role's configuration file (TOML)
+    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    /// A scaled clock instead of the system's, as the demo hands it to its processes
+    #[arg(long, env = "HIDAMARI_CLOCK", value_name = "MARKET_MS@REAL_MS*SPEED")]
+    clock: Option<String>,
+    /// End when standard input closes, that is when the starting process is gone
+    #[arg(long, env = "HIDAMARI_EXIT_WITH_PARENT")]
+    exit_with_parent: bool,
+    /// How encrypted keys are opened
     #[command(flatten)]
-    pub(crate) role: Option<Role>,
-    /// What to do instead of running the agent
+    passphrase: PassphraseFrom,
+    /// What to log
+    #[command(flatten)]
+    log: Log,
+    /// Something else than running
     #[command(subcommand)]
-    pub(crate) tool: Option<AgentTool>,
+    tool: Option<AgentTool>,
+}
+
+/// What the command line asks of an agent.
+#[derive(Debug)]
+pub(crate) enum AgentTask {
+    /// To run.
+    Run(Role),
+    /// Something else.
+    Tool(AgentTool),
 }
 
 /// What a household and its installer do beside trading.
@@ -329,6 +350,20 @@ pub(crate) struct Log {
     /// One JSON object a line instead of text
     #[arg(long = "log-json", env = "HIDAMARI_LOG_JSON")]
     pub(crate) json: bool,
+}
+
+impl Agent {
+    /// What is asked; `None` if it has no configuration, which the parser has refused already.
+    pub(crate) fn into_task(self) -> Option<AgentTask> {
+        let Self { config, clock, exit_with_parent, passphrase, log, tool } = self;
+        match tool {
+            Some(tool) => Some(AgentTask::Tool(tool)),
+            None => {
+                let config = config?;
+                Some(AgentTask::Run(Role { config, clock, exit_with_parent, passphrase, log }))
+            }
+        }
+    }
 }
 
 impl Demo {

@@ -27,7 +27,7 @@ use clap::Parser as _;
 use market::time::Clock;
 use tokio::net::TcpListener;
 
-use cli::{Cli, Command, Demo, Role, Simulate};
+use cli::{AgentTask, Cli, Command, Demo, Role, Simulate};
 use failure::Failure;
 use node_tools::Node;
 
@@ -84,10 +84,10 @@ async fn node(options: Node) -> Result<ExitCode, Failure> {
 }
 
 async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
-    let role = match (command.tool, command.role) {
-        (Some(tool), _) => return household::run(tool).await,
-        (None, Some(role)) => role,
-        (None, None) => return Err(Failure::option("--config", &"name the agent's file")),
+    let role = match command.into_task() {
+        Some(AgentTask::Tool(tool)) => return household::run(tool).await,
+        Some(AgentTask::Run(role)) => role,
+        None => return Err(Failure::option("--config", &"name the agent's file")),
     };
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;

@@ -64,7 +64,7 @@ pub(crate) struct Whose {
     #[command(flatten)]
     passphrase: PassphraseFrom,
     /// Answer in JSON
-    #[arg(long)]
+    #[arg(id = "answer-json", long = "json")]
     json: bool,
     /// What to log
     #[command(flatten)]

@@ -125,7 +125,7 @@ impl Drop for Silent<'_> {
 }
 
 /// Reads a line byte by byte, with the little editing that people do blindly.
-fn hidden_line(input: &mut impl io::Read) -> io::Result<Zeroizing<String>> {
+fn hidden_line(input: &mut impl io::BufRead) -> io::Result<Zeroizing<String>> {
     // Room enough that it does not grow, which would leave copies behind.
     let mut line = Zeroizing::new(Vec::with_capacity(1024));
     for byte in input.bytes() {

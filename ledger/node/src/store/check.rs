@@ -357,6 +357,7 @@ async fn pass(store: &Store, genesis: &Genesis) -> Result<(), StoreError> {
     // What is committed meanwhile is checked when it is committed, and by the next pass.
     while walk.height() < tip {
         tokio::time::sleep(pause).await;
+        db.forget_cached_pages().await?;
         let rows = slice(db, walk.height().saturating_add(1)).await?;
         if rows.is_empty() {
             let height = walk.height().saturating_add(1);
@@ -385,5 +386,6 @@ async fn pass(store: &Store, genesis: &Genesis) -> Result<(), StoreError> {
 /// [`StoreError`] names what does not hold.
 #[doc(hidden)]
 pub async fn check_again(store: &Store, genesis: &Genesis) -> Result<(), StoreError> {
+    store.db.forget_cached_pages().await?;
     all(&store.db, genesis, Earlier::CountsNot).await.map(drop)
 }

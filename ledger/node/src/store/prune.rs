@@ -283,6 +283,12 @@ impl Database {
         rows.iter().map(read).collect()
     }
 
+    /// Makes what is read next come from the disk, not from memory: so damage there is seen.
+    pub(super) async fn forget_cached_pages(&self) -> Result<(), StoreError> {
+        let forgotten = sqlx::raw_sql("PRAGMA shrink_memory").execute(&self.pool).await;
+        forgotten.map(drop).map_err(|source| self.failed("forget cached pages", source))
+    }
+
     /// Empties the log, in which forgotten bytes still stand. The pages in the file itself were
     /// overwritten with zeros (`secure_delete`).
     async fn give_back_pages(&self) -> Result<(), StoreError> {

@@ -158,9 +158,6 @@ async fn what_is_damaged_while_the_node_runs_is_told_and_not_served() {
     let at = file.windows(64).position(|window| window == &bytes[400..464]).unwrap();
     file[at + 32] ^= 1;
     std::fs::write(&stored.path, &file).unwrap();
-    // The small cache forgets the page while others are read.
-    store.served(1, 39, true, usize::MAX).await.unwrap();
-    store.served(41, 39, true, usize::MAX).await.unwrap();
     check_again(&store, &stored.street.genesis).await.unwrap_err();
     assert!(store.served(40, 5, false, usize::MAX).await.is_err());
     assert_eq!(store.served(38, 5, true, usize::MAX).await.unwrap().len(), 2);
