@@ -342,7 +342,7 @@ pub(crate) struct Proofs {
 }
 
 /// What to log.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Log {
     /// What to log, for example `info,ledger_node=debug`
     #[arg(long = "log", env = "HIDAMARI_LOG", value_name = "FILTER")]

@@ -69,9 +69,10 @@ async fn play(demo: Demo) -> Result<ExitCode, Failure> {
 }
 
 async fn node(options: Node) -> Result<ExitCode, Failure> {
-    let Node { role: Some(role), from_snapshot, .. } = options else {
+    let Some(role) = options.role() else {
         return Err(Failure::option("--config", &"name the node's configuration file"));
     };
+    let from_snapshot = options.from_snapshot;
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let file = config_file(&role)?;
