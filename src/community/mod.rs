@@ -1,6 +1,6 @@
 //! `hidamari community`: founds a community, and makes the folder of one more validator.
 //!
-//! [`plan`] learns what is wanted, [`found`] makes keys and genesis of it, [`write`] writes them.
+//! [`mod@plan`] learns what is wanted, [`mod@found`] makes keys and genesis of it, [`mod@write`] writes them.
 
 mod error;
 mod found;

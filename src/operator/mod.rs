@@ -1,6 +1,6 @@
 //! `hidamari operator`: what an operator answers for, signed, sent, and seen in a block.
 //!
-//! [`file`] reads whose keys, [`options`] what is asked for, [`measures`] says what it comes to;
+//! [`mod@file`] reads whose keys, [`options`] what is asked for, [`measures`] says what it comes to;
 //! the operator confirms, and `ledger_node::submit` sends it.
 
 mod file;

@@ -153,7 +153,7 @@ fn listen(folder: &Path) -> io::Result<UnixListener> {
     }
     let socket = folder.join(SOCKET);
     match fs::remove_file(&socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => UnixListener::bind(socket),
     }
 }

@@ -20,7 +20,7 @@ use crate::metrics::NodeMetrics;
 use crate::snapshot::{self, InstallError, NotFetched, SnapshotFileError};
 use crate::store::{Store, StoreError};
 use crate::upkeep::Upkeep;
-use crate::validator::{Validator, random_salt};
+use crate::validator::Validator;
 
 /// Why a node did not start, or ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,6 @@ pub async fn run(
         mempool.clone(),
         Arc::clone(&clock),
         Arc::clone(&clock_offset),
-        random_salt,
         commits,
     );
     consensus::begin_record(&consensus, &mut validator).await?;

@@ -75,7 +75,7 @@ pub(crate) trait Archive: Send + Sync + 'static {
 pub(crate) type DrawSalt = fn() -> Result<BlockSalt, SysError>;
 
 /// A salt that nobody can guess, from the operating system.
-pub(crate) fn random_salt() -> Result<BlockSalt, SysError> {
+fn random_salt() -> Result<BlockSalt, SysError> {
     let mut salt = [0; 32];
     SysRng.try_fill_bytes(&mut salt)?;
     Ok(BlockSalt::from_bytes(salt))
@@ -106,7 +106,8 @@ pub(crate) struct Validator<S = Store> {
     /// compute it again.
     executed: BTreeMap<BlockHash, Executed>,
     own: Option<BlockHash>,
-    draw_salt: DrawSalt,
+    /// Where the salts of its blocks come from.
+    pub(crate) draw_salt: DrawSalt,
     commits: mpsc::UnboundedSender<Committed>,
 }
 
@@ -118,7 +119,6 @@ impl<S: Archive> Validator<S> {
         mempool: Mempool,
         clock: Arc<dyn Clock>,
         clock_offset: Arc<ClockOffset>,
-        draw_salt: DrawSalt,
         commits: mpsc::UnboundedSender<Committed>,
     ) -> (Self, watch::Receiver<Arc<State>>) {
         let state = Arc::new(state);
@@ -134,7 +134,7 @@ impl<S: Archive> Validator<S> {
             drift_max_ms: i64::try_from(genesis.block_drift_max_ms).unwrap_or(i64::MAX),
             executed: BTreeMap::new(),
             own: None,
-            draw_salt,
+            draw_salt: random_salt,
             commits,
         };
         (validator, watching)

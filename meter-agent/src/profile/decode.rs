@@ -165,7 +165,7 @@ impl Map {
         }
         self.vitals(answers).check()?;
         let counters = self.counters(answers);
-        let (import, export) = match counters {
+        let [import, export] = match counters {
             Err(_) if self.sleeps(answers) => return Err(NoReading::Asleep),
             counters => counters?,
         };
@@ -213,7 +213,7 @@ impl Map {
     }
 
     /// Both counters and their steps, in Wh.
-    fn counters(&self, answers: &[Vec<u16>]) -> Result<((i64, i64), (i64, i64)), NoReading> {
+    fn counters(&self, answers: &[Vec<u16>]) -> Result<[(i64, i64); 2], NoReading> {
         let wh = |counter: &Option<Counter>, quantity| match counter {
             Some(counter) => counter.wh(answers, quantity),
             None => Ok((0, 1)),
@@ -224,7 +224,7 @@ impl Map {
             let absent = if self.import.is_some() { Quantity::Import } else { Quantity::Export };
             return Err(NoReading::NoValue(absent));
         }
-        Ok((import, export))
+        Ok([import, export])
     }
 
     fn net_power(&self, answers: &[Vec<u16>]) -> Option<f64> {

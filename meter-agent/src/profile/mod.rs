@@ -101,6 +101,7 @@ pub enum Parity {
 
 /// Where a kind of device keeps its words.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each meter, and it stays in place")]
 pub enum Source {
     /// Always at the same addresses.
     Map(Map),

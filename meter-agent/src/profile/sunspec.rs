@@ -296,8 +296,9 @@ mod tests {
         let map = rules(&[203]).map(&[block(203, 40_069, 105)]).unwrap();
         let mut words = vec![0; 107];
         (words[0], words[1]) = (203, 105);
-        let read =
-            |words: &Vec<u16>| map.decode(&[words.clone()], Timestamp::from_millis(0), Quality::Ok);
+        let read = |words: &Vec<u16>| {
+            map.decode(std::slice::from_ref(words), Timestamp::from_millis(0), Quality::Ok)
+        };
         assert_eq!(read(&words), Err(NoReading::NoValue(Quantity::Import)));
         words[47] = 7;
         assert_eq!(read(&words).map(|read| (read.import_wh, read.export_wh)), Ok((7, 0)));

@@ -129,7 +129,6 @@ async fn a_clock_that_is_off_is_told() {
         };
         let mut words = Words::default();
         words.put(4, 1_013, &low_first(2_000.0_f32.to_bits()));
-        #[expect(clippy::cast_possible_truncation, reason = "the device does the same")]
         let import = (1_000_000 + counted(seconds)) as f32;
         words.put(4, 1_162, &low_first(import.to_bits()));
         words.put(4, 1_164, &low_first(0));

@@ -65,6 +65,7 @@ pub(super) enum Mail {
 }
 
 /// What the engine wants from the world.
+#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
 pub(super) enum Out {
     Publish(Wire),
     Schedule { timeout: Timeout, turn: u64, after_ms: u64 },

@@ -41,6 +41,7 @@ const LOOKS_PER_STATUS: u64 = 5;
 const RESTART_MS: u64 = 700;
 
 /// What happens at an instant.
+#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
 enum Event {
     Arrives { to: usize, from: usize, wire: Wire },
     Elapses { node: usize, life: u64, timeout: Timeout, turn: u64 },

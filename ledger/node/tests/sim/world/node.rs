@@ -144,17 +144,17 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(&self.clock);
         let drift_max_ms = i64::try_from(genesis.block_drift_max_ms).unwrap();
         let offset = Arc::new(ClockOffset::new(drift_max_ms));
-        let (validator, state) = Validator::new(
+        let (mut validator, state) = Validator::new(
             genesis,
             state,
             self.disk.clone(),
             mempool.clone(),
             clock,
             offset,
-            // A history is the same for the same seed.
-            || Ok(BlockSalt::from_bytes([7; 32])),
             commits,
         );
+        // A history is the same for the same seed.
+        validator.draw_salt = || Ok(BlockSalt::from_bytes([7; 32]));
         let member = Member {
             validator,
             state: state.clone(),
