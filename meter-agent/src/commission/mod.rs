@@ -1,6 +1,6 @@
 //! Commissioning: whether a meter counts what flows, before its metering point may trade.
 //!
-//! [`check`] looks at a meter for a while and says what to change; its outcome stays in the data
+//! [`fn@check`] looks at a meter for a while and says what to change; its outcome stays in the data
 //! directory ([`Record`]), and an agent whose meter failed neither trades nor signs readings until
 //! a later check finds nothing wrong. While an agent runs, [`Watch`] goes on comparing power with
 //! counters by the same rules.
