@@ -152,10 +152,10 @@ pub(crate) struct Role {
     pub(crate) log: Log,
 }
 
-/// `hidamari agent`
+/// The options of a role that has tools beside: with a tool, none of them counts. A flattened
+/// `Option<Role>` would be `None` for a plain `--config` too.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub(crate) struct Agent {
+pub(crate) struct RoleOrTool {
     /// The role's configuration file (TOML)
     #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE", required = true)]
     config: Option<PathBuf>,
@@ -171,6 +171,23 @@ pub(crate) struct Agent {
     /// What to log
     #[command(flatten)]
     log: Log,
+}
+
+impl RoleOrTool {
+    /// The role; `None` if the options belong to a tool.
+    pub(crate) fn into_role(self) -> Option<Role> {
+        let Self { config, clock, exit_with_parent, passphrase, log } = self;
+        Some(Role { config: config?, clock, exit_with_parent, passphrase, log })
+    }
+}
+
+/// `hidamari agent`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Agent {
+    /// What every role has
+    #[command(flatten)]
+    role: RoleOrTool,
     /// Something else than running
     #[command(subcommand)]
     tool: Option<AgentTool>,
@@ -342,7 +359,7 @@ pub(crate) struct Proofs {
 }
 
 /// What to log.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Log {
     /// What to log, for example `info,ledger_node=debug`
     #[arg(long = "log", env = "HIDAMARI_LOG", value_name = "FILTER")]
@@ -355,13 +372,9 @@ pub(crate) struct Log {
 impl Agent {
     /// What is asked; `None` if it has no configuration, which the parser has refused already.
     pub(crate) fn into_task(self) -> Option<AgentTask> {
-        let Self { config, clock, exit_with_parent, passphrase, log, tool } = self;
-        match tool {
+        match self.tool {
             Some(tool) => Some(AgentTask::Tool(tool)),
-            None => {
-                let config = config?;
-                Some(AgentTask::Run(Role { config, clock, exit_with_parent, passphrase, log }))
-            }
+            None => self.role.into_role().map(AgentTask::Run),
         }
     }
 }

@@ -69,10 +69,10 @@ async fn play(demo: Demo) -> Result<ExitCode, Failure> {
 }
 
 async fn node(options: Node) -> Result<ExitCode, Failure> {
-    let Some(role) = options.role() else {
+    let Node { role, from_snapshot, .. } = options;
+    let Some(role) = role.into_role() else {
         return Err(Failure::option("--config", &"name the node's configuration file"));
     };
-    let from_snapshot = options.from_snapshot;
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let file = config_file(&role)?;

@@ -13,7 +13,7 @@ use ledger_node::snapshot::write_snapshot;
 use ledger_node::store::{BackupProgress, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Log, PassphraseFrom, Role};
+use crate::cli::{Log, PassphraseFrom, RoleOrTool};
 use crate::failure::Failure;
 use crate::{clock, log, process};
 
@@ -28,40 +28,13 @@ pub(crate) struct Node {
     /// What to do to the ledger
     #[command(subcommand)]
     pub(crate) tool: Option<Tool>,
-    /// The role's configuration file (TOML)
-    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE", required = true)]
-    config: Option<PathBuf>,
-    /// A scaled clock instead of the system's, as the demo hands it to its processes
-    #[arg(long, env = "HIDAMARI_CLOCK", value_name = "MARKET_MS@REAL_MS*SPEED")]
-    clock: Option<String>,
-    /// End when standard input closes, that is when the starting process is gone
-    #[arg(long, env = "HIDAMARI_EXIT_WITH_PARENT")]
-    exit_with_parent: bool,
-    /// How encrypted keys are opened
+    /// What every role has
     #[command(flatten)]
-    passphrase: PassphraseFrom,
-    /// What to log
-    #[command(flatten)]
-    log: Log,
+    pub(crate) role: RoleOrTool,
     /// Start a ledger that is not there yet from a certified snapshot: a file, or `peers` for the
     /// newest one of other nodes
     #[arg(long, env = "HIDAMARI_FROM_SNAPSHOT", value_name = "FILE|peers")]
     pub(crate) from_snapshot: Option<String>,
-}
-
-impl Node {
-    /// What every role has; `None` if the options belong to a tool. A flattened `Option<Role>` would
-    /// be `None` for a plain `--config` too.
-    pub(crate) fn role(&self) -> Option<Role> {
-        let Self { config, clock, exit_with_parent, passphrase, log, .. } = self;
-        Some(Role {
-            config: config.clone()?,
-            clock: clock.clone(),
-            exit_with_parent: *exit_with_parent,
-            passphrase: passphrase.clone(),
-            log: log.clone(),
-        })
-    }
 }
 
 /// What is done to a node's ledger.
