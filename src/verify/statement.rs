@@ -1,6 +1,7 @@
 //! `hidamari verify statement`.
 
 use ledger::genesis::Genesis;
+use ledger::posting::Cause;
 use ledger::statement::{PeriodLine, Statement, StatementBundle, StatementError};
 use market::Overflow;
 use market::time::DeliveryPeriod;
@@ -63,8 +64,8 @@ fn tell(statement: &Statement) -> Result<Verdict, Overflow> {
         told.push(line_text(statement, line)?);
     }
     for (cause, sum) in &statement.totals.by_cause {
-        let (cause, sum) = (format!("{cause:?}"), sum.to_string());
-        told.push(format!("  {cause:<20} {sum:>14}"));
+        let (cause, sum) = (words(*cause), sum.to_string());
+        told.push(format!("  {cause:<36} {sum:>14}"));
     }
     Ok(Verdict { lines: told, details, ..Verdict::proved(sentence) })
 }
@@ -99,6 +100,23 @@ fn line_json(statement: &Statement, line: &PeriodLine) -> Result<Value, Overflow
         "corrects": line.corrects,
         "net": line.net(&statement.party)?.to_string(),
     }))
+}
+
+/// What money was for, in words.
+fn words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Trade => "trades",
+        Cause::TradeWheeling => "conveying trades",
+        Cause::CongestionRent => "places on full lines",
+        Cause::PoolShort => "energy that neighbours had left",
+        Cause::PoolLong => "energy that neighbours were short of",
+        Cause::PoolWheeling => "conveying pooled energy",
+        Cause::Supplied => "energy from the supplier",
+        Cause::FedIn => "energy to the supplier",
+        Cause::Levies => "levies",
+        Cause::Tax => "tax",
+        Cause::Payout => "payouts",
+    }
 }
 
 #[cfg(test)]
