@@ -2,11 +2,11 @@
 
 mod backup;
 mod consensus;
-mod consensus_kill;
 mod consensus_torn;
 mod growth;
 mod prune;
 mod repair;
 mod snapshot;
 mod store;
+mod store_torn;
 mod street;
