@@ -152,3 +152,20 @@ fn a_strategy_is_named_and_its_prices_lead_somewhere() {
         assert!(error.problem.contains(problem), "{}", error.problem);
     }
 }
+
+#[test]
+fn a_household_may_say_where_it_is_and_name_a_weather_file() {
+    let with = |place: &str| {
+        let file =
+            SMALLEST.replacen("\n[mesh]", &format!("weather_file = \"w.csv\"\n{place}\n[mesh]"), 1);
+        read(&file)
+    };
+    let config = with("[place]\nlatitude_deg = 35.68\nlongitude_deg = 139.77\n").unwrap();
+    assert_eq!(config.place, Some(Place { latitude_deg: 35.68, longitude_deg: 139.77 }));
+    assert_eq!(config.weather_file.as_deref(), Some(Path::new("/home/sun/w.csv")));
+    assert_eq!(read(SMALLEST).unwrap().place, None);
+    let wrong = with("[place]\nlatitude_deg = 135.68\nlongitude_deg = 39.77\n");
+    let Err(ConfigError::Toml(error)) = wrong else { panic!("a place beyond the pole") };
+    assert_eq!((error.line, error.key.as_str()), (8, "place.latitude_deg"));
+    assert!(error.problem.contains("-90 to 90"), "{error}");
+}

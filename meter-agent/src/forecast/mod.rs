@@ -5,13 +5,13 @@
 //! expected = habit + Σ weight x clue            (before there is a habit: what flows now goes on)
 //! ```
 //!
-//! [`habit`] is what was metered at the same local time of day, smoothed over its neighbours, newer
+//! *Habit* is what was metered at the same local time of day, smoothed over its neighbours, newer
 //! days counting more. The clues say how this day differs: weekday or weekend, yesterday, how far
 //! the last hours lay beside habit (in standard deviations of their time of day, so that a cloudy
 //! morning dims a whole afternoon), the same scaled by the height of the sun, and the weather file's
 //! light against its usual light. What each clue is worth at each lead is learnt from the
-//! household's own history ([`blend`]), and how uncertain the sum is from its own past errors
-//! ([`errors`]).
+//! household's own history (`blend`), and how uncertain the sum is from its own past errors
+//! (`errors`).
 //!
 //! The market never sees these floats: a strategy turns them into whole watt-hours.
 

@@ -9,6 +9,8 @@
 //!   70(2): the supply and demand of its first test, and alpha, the root mean square deviation of
 //!   prices from the equilibrium as a share of it.
 
+#![expect(clippy::print_stdout, reason = "the figures of docs/agent.md")]
+
 mod auction;
 
 use market::order::Side;
@@ -150,7 +152,7 @@ fn gode_and_sunder_1993_zero_intelligence_is_almost_efficient() {
 #[test]
 fn cliff_1997_zip_traders_are_efficient_and_find_the_equilibrium() {
     for schedule in schedules() {
-        let outcome = run(&schedule, |side, rng| ZipTrader::draw(side, rng));
+        let outcome = run(&schedule, ZipTrader::draw);
         println!("ZIP, {}: {outcome:?}", schedule.name);
         assert!((0.97..=1.0 + 1e-9).contains(&outcome.efficiency), "{} {outcome:?}", schedule.name);
         assert!(outcome.alpha < 0.12, "{} {outcome:?}", schedule.name);
@@ -164,7 +166,7 @@ fn cliff_1997_zip_traders_are_efficient_and_find_the_equilibrium() {
 fn cliff_1997_zero_is_not_enough_where_supply_and_demand_are_not_symmetric() {
     for schedule in &schedules()[1..] {
         let without = run(schedule, |side, _| ZeroIntelligence(side));
-        let with = run(schedule, |side, rng| ZipTrader::draw(side, rng));
+        let with = run(schedule, ZipTrader::draw);
         assert!(with.alpha < without.alpha / 2.0, "{}: {with:?} {without:?}", schedule.name);
     }
 }
