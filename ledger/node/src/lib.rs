@@ -40,6 +40,7 @@ pub mod node;
 pub mod repair;
 pub mod restore;
 pub mod snapshot;
+pub mod statement;
 pub mod store;
 pub mod submit;
 mod upkeep;
