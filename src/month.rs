@@ -67,7 +67,8 @@ mod tests {
         assert_eq!(october.until.as_millis(), millis("2026-11-01T00:00:00+01:00"));
         let december = span("2026-12").expect("a span");
         assert_eq!(december.until.as_millis(), millis("2027-01-01T00:00:00+01:00"));
-        for wrong in ["", "2026", "2026-13", "2026-00", "26-11", "2026-1", "2026-11-01", "+026-11"] {
+        for wrong in ["", "2026", "2026-13", "2026-00", "26-11", "2026-1", "2026-11-01", "+026-11"]
+        {
             assert!(wrong.parse::<Month>().is_err(), "{wrong}");
         }
     }

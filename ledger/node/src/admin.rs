@@ -264,12 +264,10 @@ impl Admin {
         let standing = standing.await.map_err(|error| AdminError::Failed(error.to_string()))?;
         match standing {
             ErasureStanding::Done(receipt) => Ok(AdminDone::Erased(receipt.into())),
-            ErasureStanding::Waiting { requested_at, due_at } => {
-                Err(AdminError::Failed(format!(
-                    "block {requested_at} asks to erase {party}; a restart of this node needs the \
+            ErasureStanding::Waiting { requested_at, due_at } => Err(AdminError::Failed(format!(
+                "block {requested_at} asks to erase {party}; a restart of this node needs the \
                      blocks before until height {due_at}, where it erases them by itself"
-                )))
-            }
+            ))),
             ErasureStanding::NotRequested => Err(AdminError::Failed(format!(
                 "no block here asks to erase {party}; an operator asks all nodes by `hidamari \
                  operator erase {party}`, once it is revoked and its last period is final"
@@ -322,7 +320,10 @@ mod tests {
         while !data_dir.join(FOLDER).join(SOCKET).exists() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(ask(&data_dir, &backup("a"), |_| {}).await.unwrap(), AdminDone::Written { height: 0 });
+        assert_eq!(
+            ask(&data_dir, &backup("a"), |_| {}).await.unwrap(),
+            AdminDone::Written { height: 0 }
+        );
         assert!(data_dir.join("a").is_file());
         let twice = ask(&data_dir, &backup("a"), |_| {}).await.unwrap_err();
         assert!(twice.to_string().contains("is there already"), "{twice}");
@@ -338,7 +339,10 @@ mod tests {
         let mut told = String::new();
         stream.read_to_string(&mut told).await.unwrap();
         assert!(told.contains("this is no request"), "{told}");
-        assert_eq!(ask(&data_dir, &backup("c"), |_| {}).await.unwrap(), AdminDone::Written { height: 0 });
+        assert_eq!(
+            ask(&data_dir, &backup("c"), |_| {}).await.unwrap(),
+            AdminDone::Written { height: 0 }
+        );
         stop.cancel();
         serving.await.unwrap();
     }

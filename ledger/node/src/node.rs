@@ -120,8 +120,14 @@ pub async fn run(
     };
     let key = consensus.signing_key.clone();
     let (store_kept, state_watched) = (store.clone(), state.clone());
-    let upkeep =
-        Upkeep { store: store_kept, genesis, data_dir, state: state_watched, prune_after_days, key };
+    let upkeep = Upkeep {
+        store: store_kept,
+        genesis,
+        data_dir,
+        state: state_watched,
+        prune_after_days,
+        key,
+    };
     let pages = Pages {
         moniker,
         state,

@@ -189,7 +189,9 @@ impl StatementMaker {
         self.handovers.extend(handover);
         self.state = executed.state;
         let leaves = served.results.unwrap_or_else(|| executed.results.leaves());
-        Ok(self.collector.see(ServedBlock { committed: served.committed, results: Some(leaves) })?)
+        Ok(self
+            .collector
+            .see(ServedBlock { committed: served.committed, results: Some(leaves) })?)
     }
 
     /// Ends the statement behind the last block shown.
@@ -278,9 +280,10 @@ async fn make(
     span: Span,
     tell: &mut (dyn FnMut(BackupProgress) + Send),
 ) -> Result<StatementBundle, NoStatement> {
-    let (state, handovers) = store.state_before(genesis, span.from).await?.map_err(|base| {
-        NoStatement::Forgotten { height: base.height, time: base.time }
-    })?;
+    let (state, handovers) = store
+        .state_before(genesis, span.from)
+        .await?
+        .map_err(|base| NoStatement::Forgotten { height: base.height, time: base.time })?;
     let mut maker = StatementMaker::new(party, span, state, handovers);
     let (base, mut next) = store.start().await?;
     if let Some((header, certificate)) = base {

@@ -106,11 +106,7 @@ impl ErasureReceipt {
         let digest = digest(TABLE, &[&height.to_be_bytes(), &party, &receipt]);
         let query = "INSERT OR REPLACE INTO erasure_receipts (height, party, receipt, digest) \
                      VALUES (?, ?, ?, ?)";
-        sqlx::query(query)
-            .bind(height)
-            .bind(party)
-            .bind(receipt)
-            .bind(digest)
+        sqlx::query(query).bind(height).bind(party).bind(receipt).bind(digest)
     }
 }
 

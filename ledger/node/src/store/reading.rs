@@ -11,11 +11,11 @@ use market::time::Timestamp;
 use super::Store;
 use super::check;
 use super::error::{Finding, StoreError};
+use super::prune::StoredRow;
 use super::rows::{
     BlockRow, CertifiedHeader, SNAPSHOT_COLUMNS, SnapshotRow, UNDECIDED_COLUMNS, bytes,
     read_undecided,
 };
-use super::prune::StoredRow;
 use super::schema::{from_sql, to_sql};
 use crate::consensus::Undecided;
 use crate::snapshot::CertifiedSnapshot;
@@ -157,10 +157,7 @@ impl Store {
     }
 
     /// Some headers from a height on, with their blocks as far as those are whole.
-    pub(crate) async fn rows_from(
-        &self,
-        height: u64,
-    ) -> Result<Vec<Shown>, StoreError> {
+    pub(crate) async fn rows_from(&self, height: u64) -> Result<Vec<Shown>, StoreError> {
         let rows = check::slice(&self.db, height).await.map_err(|error| self.noted(error))?;
         let served = |row| match row {
             StoredRow::Whole(BlockRow { committed, results, .. }) => {

@@ -108,10 +108,7 @@ async fn erasure_leaves_nothing_linkable_on_the_disk() {
     go_on(&mut stored, &store, 191).await;
     assert_eq!(store.carry_out_erasures(&chain, &key).await.unwrap(), []);
     assert_eq!(store.erasure_of(&party(9), &chain).await.unwrap(), waiting);
-    assert_eq!(
-        store.erasure_of(&party(1), &chain).await.unwrap(),
-        ErasureStanding::NotRequested
-    );
+    assert_eq!(store.erasure_of(&party(1), &chain).await.unwrap(), ErasureStanding::NotRequested);
     // A copy of before names the parties; what is done to it later is below.
     let old_copy = tempfile::tempdir().unwrap();
     let old = old_copy.path().join("ledger.sqlite");

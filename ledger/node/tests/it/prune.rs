@@ -5,7 +5,6 @@ use market::time::Timestamp;
 
 use crate::repair::mend_alone;
 use crate::store::{BLOCKS, Stored};
-use crate::street::{party, validator_key};
 
 const LATER: Timestamp = Timestamp::from_millis(4_000_000_000_000);
 
