@@ -103,7 +103,7 @@ pub(crate) async fn search(
         let shown = |hit: &Hit| site.shows_households() || !matches!(hit, Hit::Answer { .. });
         found.extend(hits.into_iter().filter(shown).map(Found::from));
         if site.shows_households() {
-            let members = tip.members().iter().map(|(party, _)| party.to_string());
+            let members = tip.members().keys().map(|party| party.to_string());
             let named = members.filter(|party| party.starts_with(&wanted)).take(PARTIES_MAX);
             found.extend(named.map(|party| Found::Party { party }));
         }
