@@ -3,10 +3,12 @@
 mod backup;
 mod consensus;
 mod consensus_torn;
+mod erase;
 mod growth;
 mod prune;
 mod repair;
 mod snapshot;
+mod statement;
 mod store;
 mod store_torn;
 mod street;
