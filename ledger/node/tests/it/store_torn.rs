@@ -1,5 +1,5 @@
-//! The ledger's database and its write-ahead log cut at every 512 bytes: what opens is the chain up to
-//! some block, whole and as it was; anything else is named, with what to do.
+//! The ledger's database cut at every 512 bytes, beside a log that is whole or cut as well: what opens is
+//! the chain up to some block, whole and as it was; anything else is named, with what to do.
 
 use std::path::{Path, PathBuf};
 
@@ -76,30 +76,11 @@ fn log(dir: &Path) -> PathBuf {
     dir.join("ledger.sqlite-wal")
 }
 
-fn cuts(file: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    (0..file.len()).step_by(SECTOR)
-}
-
-#[tokio::test]
-async fn a_torn_log_leaves_the_chain_up_to_some_block() {
-    let torn = Torn::new().await;
-    let whole = torn.database.len();
-    let mut before = BLOCKS_EACH;
-    for kept in cuts(&torn.log) {
-        let found = torn.found(whole, kept).await;
-        let height = found.unwrap_or_else(|error| panic!("cut at {kept}: {error}"));
-        assert!((before..=2 * BLOCKS_EACH).contains(&height), "cut at {kept}: {height}");
-        before = height;
-    }
-    assert_eq!(torn.found(whole, torn.log.len()).await.unwrap(), 2 * BLOCKS_EACH);
-    assert!(before >= 2 * BLOCKS_EACH - 1, "the last cut costs no more than the last block");
-}
-
 #[tokio::test]
 async fn a_torn_database_is_made_whole_by_its_log_or_named() {
     let torn = Torn::new().await;
     let (mut whole, mut named) = (0, 0);
-    for kept in cuts(&torn.database) {
+    for kept in (0..torn.database.len()).step_by(SECTOR) {
         // Whatever the log does not hold is gone, and nothing less than all of it is a chain.
         match torn.found(kept, torn.log.len()).await {
             Ok(height) => {
