@@ -315,17 +315,17 @@ async fn a_death_before_or_after_any_write_contradicts_nothing() {
     let mut dying = [None; SIZE];
     let since = Instant::now();
     loop {
-        for index in 0..SIZE {
-            if let Some(place) = dying[index] {
+        for (index, dies_at) in dying.iter_mut().enumerate() {
+            if let Some(place) = *dies_at {
                 if !house.has_died(index, place) {
                     continue;
                 }
-                dying[index] = None;
+                *dies_at = None;
             }
             if house.children[index].is_none() {
-                dying[index] = places.pop_front();
+                *dies_at = places.pop_front();
                 let count = random(&mut state, 6);
-                house.start_until(index, dying[index].map(|place| (place, count)));
+                house.start_until(index, dies_at.map(|place| (place, count)));
             }
         }
         if dying.iter().all(Option::is_none) {
