@@ -1,0 +1,107 @@
+//! The door of every route.
+
+use std::sync::Arc;
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use market::member::PartyId;
+use tokio::time::Instant;
+
+use crate::access::{Access, HOUSEHOLDS_MIN, Viewer};
+use crate::accounts::Action;
+use crate::api::input::no_such_household;
+use crate::api::problem::Problem;
+use crate::site::Site;
+
+/// Lets a request through to its handler, together with who asks; or not.
+pub(crate) async fn admit(
+    State((site, access)): State<(Arc<Site>, Access)>,
+    path: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match judge(&site, access, &path, request.headers()).await {
+        Ok(viewer) => {
+            request.extensions_mut().insert(viewer);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn judge(
+    site: &Site,
+    access: Access,
+    path: &RawPathParams,
+    headers: &HeaderMap,
+) -> Result<Viewer, Problem> {
+    let viewer = Viewer::of(site, headers).await?;
+    if let Some(session) = viewer.session() {
+        let taken = site.limits.sessions.take(session.id_hash, Instant::now());
+        taken.map_err(Problem::too_many_requests)?;
+    }
+    let enough = match access {
+        Access::Public => true,
+        Access::Aggregates => viewer.is_member() || has_enough_members(site),
+        Access::Member | Access::Household => viewer.is_member(),
+        Access::SignedIn | Access::Operator | Access::OperatorConfirmed => {
+            viewer.session().is_some()
+        }
+    };
+    if !enough {
+        return Err(Problem::sign_in_first());
+    }
+    match access {
+        Access::Operator | Access::OperatorConfirmed if !viewer.is_operator() => {
+            return Err(Problem::operators_only());
+        }
+        Access::OperatorConfirmed if !viewer.is_confirmed(site.real_now()) => {
+            return Err(Problem::confirm_first());
+        }
+        Access::Household => check_household(site, &viewer, path).await?,
+        _ => {}
+    }
+    Ok(viewer)
+}
+
+fn has_enough_members(site: &Site) -> bool {
+    let state = site.live.tip().state;
+    let active = state.members().values().filter(|member| member.is_active());
+    active.take(HOUSEHOLDS_MIN).count() == HOUSEHOLDS_MIN
+}
+
+/// Another household's rows do not exist, as far as a household can tell; who asks for them, and
+/// which operator looks at whose, is noted. What is no identifier is the handler's to refuse.
+async fn check_household(
+    site: &Site,
+    viewer: &Viewer,
+    path: &RawPathParams,
+) -> Result<(), Problem> {
+    let named = path.iter().find(|(name, _)| *name == "party").map(|(_, value)| value);
+    let Some(Ok(party)) = named.map(str::parse::<PartyId>) else { return Ok(()) };
+    if viewer.sees(&party) {
+        if viewer.is_operator() {
+            note(site, viewer, Action::SawHousehold, &party).await?;
+        }
+        return Ok(());
+    }
+    note(site, viewer, Action::DeniedHousehold, &party).await?;
+    Err(no_such_household(&party))
+}
+
+/// A party that does not exist is noted as such: nobody fills the log with made-up ones.
+pub(crate) async fn note(
+    site: &Site,
+    viewer: &Viewer,
+    action: Action,
+    party: &PartyId,
+) -> Result<(), Problem> {
+    let state = site.live.tip().state;
+    let known = state.members().contains_key(party);
+    let subject = if known { party.to_string() } else { "unknown".to_owned() };
+    let (role, actor) = viewer.actor();
+    site.accounts.note((role, &actor), action, &subject, site.real_now()).await?;
+    Ok(())
+}
