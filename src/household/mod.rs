@@ -1,16 +1,18 @@
-//! What a household and its installer do beside trading: `hidamari agent join`, `rotate-key`,
-//! `scan` and `check`.
+//! What a household and its installer do beside trading: `hidamari agent join`, `sign-in`,
+//! `rotate-key`, `scan` and `check`.
 
 mod files;
 mod join;
 mod options;
 mod rotate;
+mod sign_in;
 
 use std::process::ExitCode;
 
 use join::join;
-pub(crate) use options::{Join, RotateKey};
+pub(crate) use options::{Join, RotateKey, SignIn};
 use rotate::rotate;
+use sign_in::sign_in;
 
 use crate::cli::AgentTool;
 use crate::failure::Failure;
@@ -27,6 +29,7 @@ pub(crate) async fn run(tool: AgentTool) -> Result<ExitCode, Failure> {
             let clock = clock::choose(options.clock.as_deref())?;
             join(options, clock).await
         }
+        AgentTool::SignIn(options) => sign_in(&options),
         AgentTool::RotateKey(options) => {
             log::start(&options.log, "error");
             let clock = clock::choose(options.clock.as_deref())?;
