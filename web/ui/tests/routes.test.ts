@@ -10,6 +10,7 @@ const routes: Route[] = [
   { area: 'household', party: 'a b/c', date: '2026-06-12' },
   { area: 'ledger' },
   { area: 'block', height: 42 },
+  { area: 'sign-in' },
 ];
 
 test.each(routes.map((route) => [href(route), route] as const))('%s', (address, route) => {

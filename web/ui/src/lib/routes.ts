@@ -7,6 +7,7 @@ export type Route =
   | { area: 'household'; party: string; date: string | null }
   | { area: 'ledger' }
   | { area: 'block'; height: number }
+  | { area: 'sign-in' }
   | { area: 'missing' };
 
 /** Which view an address means. */
@@ -24,6 +25,7 @@ export function parseRoute(pathname: string, search = ''): Route {
     const height = wholeNumber(id);
     if (height !== null && height > 0) return { area: 'block', height };
   }
+  if (area === 'sign-in' && !id) return { area: 'sign-in' };
   return { area: 'missing' };
 }
 

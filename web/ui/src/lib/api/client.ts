@@ -19,6 +19,7 @@ export type Trade = Get<'/api/v1/households/{party}/trades'>[number];
 export type OrderAnswer = Get<'/api/v1/households/{party}/orders'>[number];
 export type BlockSummary = Get<'/api/v1/blocks'>[number];
 export type Block = Get<'/api/v1/blocks/{height}'>;
+export type WhoAmI = Get<'/api/v1/session'>;
 export type Status = components['schemas']['Status'];
 export type BlockEvent = components['schemas']['BlockEvent'];
 export type ClearedEvent = components['schemas']['ClearedEvent'];
@@ -86,6 +87,30 @@ export async function get<P extends keyof paths>(
     if (signal?.aborted) throw cause;
     throw new RequestFailure(0, '');
   }
+}
+
+/**
+ * Changes something: sends JSON, and reads what comes back, if anything does.
+ *
+ * Throws a `RequestFailure`.
+ */
+export async function send(
+  method: 'POST' | 'DELETE',
+  path: keyof paths,
+  body?: Record<string, string>,
+): Promise<unknown> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { accept: 'application/json', 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new RequestFailure(0, '');
+  }
+  if (!response.ok) throw new RequestFailure(response.status, await problemDetail(response));
+  return response.status === 204 ? null : await response.json();
 }
 
 async function problemDetail(response: Response): Promise<string> {
