@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import axe from 'axe-core';
 import { chromium } from 'playwright-core';
-import { checkFlows, checkLive, checkSettlement, checkUse } from './behaviour.mjs';
+import { checkFlows, checkLive, checkSettlement, checkStrip, checkUse } from './behaviour.mjs';
 import { checkView } from './views.mjs';
 
 const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8080').replace(
@@ -121,6 +121,7 @@ async function main() {
     await checkFlows({ context, base, check });
     await checkSettlement({ context, base, check, views });
     await checkUse({ context, base, check, views });
+    await checkStrip({ context, base, check });
     await checkLive({ context, base, check, patience_ms });
   });
 }
