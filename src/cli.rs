@@ -10,7 +10,7 @@ use crate::clear::{Clear, FILES_AND_EXIT_CODES};
 use crate::community::Community;
 use crate::dashboard::DashboardTool;
 use crate::failure::Failure;
-use crate::household::{Join, RotateKey, SignIn};
+use crate::household::{Join, RotateKey, SignIn, Statement};
 use crate::log::LogFilter;
 use crate::meters::UnitList;
 use crate::node_tools::Node;
@@ -213,6 +213,9 @@ pub(crate) enum AgentTool {
     SignIn(SignIn),
     /// Let a new key sign for the household from now on; the agent must be stopped
     RotateKey(RotateKey),
+    /// Write a month of the household with everything that proves it, for `hidamari verify
+    /// statement`
+    Statement(Statement),
     /// Look for meters on the network and on serial lines, and propose a profile for each
     #[command(after_help = SCAN_EXIT_CODES)]
     Scan(Scan),

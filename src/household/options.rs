@@ -1,4 +1,4 @@
-//! What joining and changing keys can be told.
+//! What joining, signing in, changing keys and statements can be told.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{Log, PassphraseFrom};
 use crate::keys::NewKeys;
+use crate::month::Month;
 
 /// `hidamari agent join`
 #[derive(Debug, Args)]
@@ -89,4 +90,24 @@ pub(crate) struct SignIn {
     /// Where the passphrase comes from
     #[command(flatten)]
     pub(crate) passphrase: PassphraseFrom,
+}
+
+/// `hidamari agent statement`
+#[derive(Debug, Args)]
+pub(crate) struct Statement {
+    /// The agent's configuration file; the agent may run meanwhile
+    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Which month, by the community's clocks; what was posted in its blocks
+    #[arg(long, value_name = "YYYY-MM")]
+    pub(crate) month: Month,
+    /// The file to write; it must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Answer in JSON
+    #[arg(id = "answer_json", long = "json")]
+    pub(crate) json: bool,
+    /// What to log
+    #[command(flatten)]
+    pub(crate) log: Log,
 }

@@ -218,7 +218,7 @@ export async function checkStrip({ context, base, check }) {
 async function saveReceipt(page, base) {
   // The latest auction's block holds receipts of its clearing, whoever traded.
   const auction = await (await page.request.get(`${base}/api/v1/auctions/latest`)).json();
-  await visit(page, `${base}/ledger/${auction.height}?lang=en`);
+  await visit(page, `${base}/ledger/${auction.height}/0?lang=en`);
   const link = page.locator('a[download][href^="/api/v1/receipts/"]').first();
   const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
   const failure = await download.failure();

@@ -61,7 +61,7 @@ export async function checkView({ context, base, out, check, axe, look }) {
   const name = `${view}-${size.name}-${scheme}-${language}`;
   const { page, errors } = await openPage(context, { size, scheme });
   try {
-    await visit(page, `${base}${path}?lang=${language}`);
+    await visit(page, `${base}${path}${path.includes('?') ? '&' : '?'}lang=${language}`);
     check(`${name}: nothing jumps`, await jumps(page));
 
     const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use market::member::PartyId;
@@ -24,8 +24,18 @@ pub(crate) async fn admit(
 ) -> Response {
     match judge(&site, access, &path, request.headers()).await {
         Ok(viewer) => {
+            let to_everybody = matches!(access, Access::Public | Access::Aggregates)
+                && viewer.session().is_none()
+                && request.method().is_safe();
             request.extensions_mut().insert(viewer);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if to_everybody && response.status().is_success() {
+                // What is the same for everybody may be kept for times without a connection, and is
+                // asked for again as long as there is one. Everything else is kept nowhere.
+                let kept = HeaderValue::from_static("no-cache");
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(kept);
+            }
+            response
         }
         Err(problem) => problem.into_response(),
     }
@@ -72,8 +82,8 @@ fn has_enough_members(site: &Site) -> bool {
     active.take(HOUSEHOLDS_MIN).count() == HOUSEHOLDS_MIN
 }
 
-/// Another household's rows do not exist, as far as a household can tell; who asks for them, and
-/// which operator looks at whose, is noted. What is no identifier is the handler's to refuse.
+/// Another household's rows do not exist, as far as a household can tell. What is no identifier is
+/// the handler's to refuse.
 async fn check_household(
     site: &Site,
     viewer: &Viewer,
@@ -81,14 +91,26 @@ async fn check_household(
 ) -> Result<(), Problem> {
     let named = path.iter().find(|(name, _)| *name == "party").map(|(_, value)| value);
     let Some(Ok(party)) = named.map(str::parse::<PartyId>) else { return Ok(()) };
-    if viewer.sees(&party) {
-        if viewer.is_operator() {
-            note(site, viewer, Action::SawHousehold, &party).await?;
-        }
+    if may_look_at(site, viewer, &party).await? {
         return Ok(());
     }
-    note(site, viewer, Action::DeniedHousehold, &party).await?;
     Err(no_such_household(&party))
+}
+
+/// Whether a household's rows are shown. Who asks for what it may not see, and which operator looks
+/// at whose, is noted.
+pub(crate) async fn may_look_at(
+    site: &Site,
+    viewer: &Viewer,
+    party: &PartyId,
+) -> Result<bool, Problem> {
+    let may = viewer.sees(party);
+    if !may {
+        note(site, viewer, Action::DeniedHousehold, party).await?;
+    } else if viewer.is_operator() {
+        note(site, viewer, Action::SawHousehold, party).await?;
+    }
+    Ok(may)
 }
 
 /// A party that does not exist is noted as such: nobody fills the log with made-up ones.

@@ -5,7 +5,7 @@ mod admit;
 mod cookie;
 mod viewer;
 
-pub(crate) use admit::{admit, note};
+pub(crate) use admit::{admit, may_look_at, note};
 pub(crate) use cookie::{ended_cookie, session_cookie};
 pub(crate) use viewer::Viewer;
 

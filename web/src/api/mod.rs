@@ -18,10 +18,13 @@ mod prices;
 pub(crate) mod problem;
 mod receipts;
 mod routes;
+mod search;
 mod session;
 mod sessions;
 mod status;
 mod tariff;
+mod transactions;
+mod validators;
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::access::Access::{
 use crate::access::admit;
 use crate::api::{
     auctions, blocks, community, events, genesis, health, households, now, operator, prices,
-    receipts, session, sessions, status, tariff,
+    receipts, search, session, sessions, status, tariff, transactions, validators,
 };
 use crate::site::Site;
 
@@ -32,17 +32,22 @@ pub(crate) fn rows() -> Vec<Row> {
         row(Public, routes!(community::community)),
         row(Public, routes!(status::status)),
         row(Public, routes!(tariff::tariff)),
+        row(Public, routes!(validators::validators)),
         row(Aggregates, routes!(now::now)),
         row(Aggregates, routes!(prices::prices)),
         row(Aggregates, routes!(auctions::latest)),
         row(Aggregates, routes!(auctions::of_period)),
         row(Aggregates, routes!(blocks::list)),
         row(Aggregates, routes!(blocks::detail::block)),
+        row(Aggregates, routes!(transactions::transaction)),
+        row(Aggregates, routes!(search::search)),
         row(Aggregates, routes!(events::events)),
         row(Member, routes!(households::list)),
         row(Member, routes!(receipts::receipt)),
+        row(Member, routes!(transactions::receipt)),
         row(Member, routes!(genesis::genesis)),
         row(Household, routes!(households::day::day)),
+        row(Household, routes!(households::history::history)),
         row(Household, routes!(households::trades::trades)),
         row(Household, routes!(households::orders::orders)),
         row(Public, routes!(session::who_am_i)),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use web::HouseholdPages;
 
 use crate::community::{Community, member_key, party};
+use crate::history::said_by;
 use crate::signed_in::{OperatorAtHand, PASSWORD};
 use crate::stage::{BLOCKS, Stage};
 
@@ -30,12 +31,14 @@ fn expected(method: &str, path: &str) -> [u16; 5] {
     let operators = [401, 403, 403, 200, 200];
     let own_household = [401, 200, 404, 200, 200];
     match (method, path.strip_prefix("/api/v1").unwrap_or(path)) {
-        ("GET", "/community" | "/status" | "/tariff" | "/session") => all,
+        ("GET", "/community" | "/status" | "/tariff" | "/validators" | "/session") => all,
         ("GET", "/now" | "/prices" | "/auctions/latest" | "/auctions/{period_start_ms}") => all,
         ("GET", "/blocks" | "/blocks/{height}" | "/events") => all,
+        // Everybody finds what blocks list; the other household's row is not in what it is told.
+        ("GET", "/transactions/{hash}" | "/search") => all,
         ("GET", "/households" | "/genesis" | "/sessions") => members,
-        ("GET", "/receipts/{height}/{index}") => own_household,
-        ("GET", "/households/{party}") => own_household,
+        ("GET", "/receipts/{height}/{index}" | "/transactions/{hash}/receipt") => own_household,
+        ("GET", "/households/{party}" | "/households/{party}/history") => own_household,
         ("GET", "/households/{party}/trades" | "/households/{party}/orders") => own_household,
         // About itself a link of its own key; about the other one of its own key for that party.
         ("POST", "/session/link") => [200, 200, 403, 200, 200],
@@ -109,7 +112,11 @@ impl Cast {
         };
         let (height, index) = self.receipt(about, 3 - about);
         let height = if path.contains("/receipts/") { height } else { BLOCKS };
+        if path.ends_with("/search") {
+            return format!("{path}?id={}", party(about));
+        }
         path.replace("{party}", &party(about).to_string())
+            .replace("{hash}", &said_by(&self.stage, party(about)).to_string())
             .replace("{period_start_ms}", &start.to_string())
             .replace("{height}", &height.to_string())
             .replace("{index}", &index.to_string())
@@ -145,7 +152,7 @@ async fn every_route_answers_every_role_as_the_table_says() {
     let (first, second) = (stage.add_operator("aiko").await, stage.add_operator("ben").await);
     let cast = Cast { stage, first, second };
     let table = web::access_table();
-    assert!(table.len() >= 28, "{table:?}");
+    assert!(table.len() >= 33, "{table:?}");
     for (column, who) in WHO.into_iter().enumerate() {
         let mut kept = cast.cookie(who).await;
         for (method, path, access) in &table {
@@ -184,14 +191,41 @@ async fn every_route_answers_every_role_as_the_table_says() {
 /// What no answer to a household may hold: a household that it has not traded with there. The
 /// genesis, which every member has, names all.
 fn check_words(text: &str, who: Who, path: &str) {
+    let finds = ["/api/v1/search", "/api/v1/transactions/"];
     let others = match who {
         Who::Public => 1..=6,
         Who::AOnA | Who::AOnB if path == "/api/v1/households" => 2..=6,
+        Who::AOnA | Who::AOnB if finds.iter().any(|one| path.starts_with(one)) => 2..=6,
         _ => return,
     };
     for other in others {
         assert!(!text.contains(&party(other).to_string()), "{path} names {other}: {text}");
     }
+}
+
+/// Browsers may keep what everybody is told for times without a connection, and nothing else.
+#[tokio::test]
+async fn what_depends_on_a_session_is_kept_nowhere() {
+    let stage = Stage::after_blocks(4, HouseholdPages::Closed).await;
+    let (client, cookie) = (reqwest::Client::new(), stage.household(1).await);
+    let kept = |path: &str, cookie: Option<&str>| {
+        let mut request = client.get(format!("{}/api/v1{path}", stage.base));
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        async move {
+            let response = request.send().await.expect("an answer");
+            response.headers()["cache-control"].to_str().expect("text").to_owned()
+        }
+    };
+    for path in ["/now", "/blocks", "/status", "/validators"] {
+        assert_eq!(kept(path, None).await, "no-cache", "{path}");
+        assert_eq!(kept(path, Some(&cookie)).await, "no-store", "{path}");
+    }
+    for path in ["/households", "/blocks/99", "/search?id=x"] {
+        assert_eq!(kept(path, None).await, "no-store", "{path} has no such answer");
+    }
+    stage.stop().await;
 }
 
 /// Fewer than five households: every sum is told to members alone.
@@ -206,10 +240,12 @@ async fn a_small_community_tells_the_public_no_sums() {
     let mut stage = Stage::of(community, HouseholdPages::Closed).await;
     assert_eq!(stage.response("/api/v1/now").await.status(), 200, "five are enough");
     stage.dashboard.follow(last).await.expect("followed");
-    for path in ["/now", "/prices", "/auctions/latest", "/blocks", "/blocks/3", "/events"] {
+    for path in
+        ["/now", "/prices", "/auctions/latest", "/blocks", "/blocks/3", "/events", "/search?id=3"]
+    {
         assert_eq!(stage.response(&format!("/api/v1{path}")).await.status(), 401, "{path}");
     }
-    for path in ["/community", "/status", "/tariff", "/session"] {
+    for path in ["/community", "/status", "/tariff", "/validators", "/session"] {
         assert_eq!(stage.response(&format!("/api/v1{path}")).await.status(), 200, "{path}");
     }
     let cookie = stage.household(1).await;

@@ -40,7 +40,7 @@ pub(crate) struct ValidatorHealth {
 #[utoipa::path(
     get,
     path = "/operator/validators",
-    operation_id = "validators",
+    operation_id = "validators_health",
     tag = "operator",
     responses((status = OK, body = Vec<ValidatorHealth>))
 )]
