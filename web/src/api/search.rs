@@ -105,10 +105,9 @@ pub(crate) async fn search(
         let hits = site.model.hits(&wanted).await?;
         found.extend(hits.into_iter().map(Found::from));
         found.extend(answers(&site, &viewer, &wanted).await?);
-        let members = tip.members().iter().map(|(party, _)| party);
-        let seen = members.filter(|party| viewer.sees(party)).map(ToString::to_string);
-        let named = seen.filter(|party| party.starts_with(&wanted)).take(PARTIES_MAX);
-        found.extend(named.map(|party| Found::Party { party }));
+        let seen = tip.members().keys().filter(|party| viewer.sees(party));
+        let named = seen.map(ToString::to_string).filter(|party| party.starts_with(&wanted));
+        found.extend(named.take(PARTIES_MAX).map(|party| Found::Party { party }));
     }
     Ok(Json(found))
 }
