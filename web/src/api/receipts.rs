@@ -50,8 +50,11 @@ pub(crate) async fn receipt(
     let place = usize::try_from(index).map_err(|_| none())?;
     let leaf = results.get(place).ok_or_else(none)?;
     if !is_shown(leaf, &viewer) {
-        deny(&site, &viewer, leaf).await?;
+        note_each(&site, &viewer, Action::DeniedHousehold, leaf).await?;
         return Err(none());
+    }
+    if viewer.is_operator() {
+        note_each(&site, &viewer, Action::SawHousehold, leaf).await?;
     }
     let handovers = site.model.handovers_below(&site.genesis, height).await?;
     let receipt = Receipt::of_result(&committed, &results, place, &handovers).ok_or_else(none)?;
@@ -96,10 +99,15 @@ fn parties(leaf: &ResultLeaf) -> Vec<PartyId> {
     }
 }
 
-/// Notes that somebody asked for another household's receipt.
-async fn deny(site: &Site, viewer: &Viewer, leaf: &ResultLeaf) -> Result<(), Problem> {
+/// Notes what became of somebody's asking for a receipt, for each household that it names.
+async fn note_each(
+    site: &Site,
+    viewer: &Viewer,
+    action: Action,
+    leaf: &ResultLeaf,
+) -> Result<(), Problem> {
     for party in parties(leaf) {
-        note(site, viewer, Action::DeniedHousehold, &party).await?;
+        note(site, viewer, action, &party).await?;
     }
     Ok(())
 }
