@@ -3,8 +3,10 @@
 use market::hash::Digest;
 
 use crate::acts::NotApplied;
-use crate::block::{BLOCK_VERSION, Block, BlockHash};
+use crate::block::{BLOCK_VERSION, Block, BlockHash, Header};
 use crate::draft::{Draft, DraftError, Executed};
+use crate::received::Received;
+use crate::salt::BlockSalt;
 use crate::state::State;
 
 /// Why a block does not follow from the state before it.
@@ -60,7 +62,21 @@ pub enum BlockRefused {
 /// # Errors
 /// [`BlockRefused`] names the first thing that does not follow.
 pub fn apply(state: &State, block: &Block) -> Result<Executed, BlockRefused> {
-    let header = &block.header;
+    let received = block.transactions.iter().cloned().map(Received::from);
+    apply_received(state, &block.header, block.salt, received)
+}
+
+/// The same for a block whose transactions this process has seen before, as far as it has: it
+/// computes the same, and spares the signatures that are known to hold.
+///
+/// # Errors
+/// [`BlockRefused`] names the first thing that does not follow.
+pub fn apply_received(
+    state: &State,
+    header: &Header,
+    salt: BlockSalt,
+    transactions: impl IntoIterator<Item = Received>,
+) -> Result<Executed, BlockRefused> {
     if header.version != BLOCK_VERSION {
         return Err(BlockRefused::UnknownVersion(header.version));
     }
@@ -74,10 +90,10 @@ pub fn apply(state: &State, block: &Block) -> Result<Executed, BlockRefused> {
     if header.previous != state.tip {
         return Err(BlockRefused::WrongPrevious { found: header.previous, expected: state.tip });
     }
-    let mut draft = Draft::open(state, header.time, block.salt)?;
-    for (index, transaction) in block.transactions.iter().enumerate() {
+    let mut draft = Draft::open(state, header.time, salt)?;
+    for (index, transaction) in transactions.into_iter().enumerate() {
         draft
-            .admit(transaction.clone())
+            .admit(transaction)
             .map_err(|rejection| BlockRefused::Transaction { index, rejection })?;
     }
     let executed = draft.finish()?;

@@ -4,6 +4,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::hash::Digest;
+use market::keys::SoundKeys;
 use market::member::Membership;
 use market::rules::MarketRules;
 use market::schedule::Schedule;
@@ -34,6 +35,8 @@ pub(crate) struct Charter {
 struct Shared {
     articles: Articles,
     hashes: OnceLock<Vec<Digest>>,
+    /// Of the members' keys, from one charter to the next.
+    keys: SoundKeys,
 }
 
 /// In the order of the canonical bytes.
@@ -63,7 +66,7 @@ impl Charter {
     pub(crate) fn amended(&self, change: impl FnOnce(&mut Articles)) -> Self {
         let mut articles = self.shared.articles.clone();
         change(&mut articles);
-        Self::of(articles)
+        Self::with(articles, self.shared.keys.clone())
     }
 
     /// Whether a genesis could have had what holds from `since` on.
@@ -75,7 +78,16 @@ impl Charter {
     }
 
     fn of(articles: Articles) -> Self {
-        Self { shared: Arc::new(Shared { articles, hashes: OnceLock::new() }) }
+        Self::with(articles, SoundKeys::default())
+    }
+
+    fn with(articles: Articles, keys: SoundKeys) -> Self {
+        Self { shared: Arc::new(Shared { articles, hashes: OnceLock::new(), keys }) }
+    }
+
+    /// The points of the members' keys, as far as they have been needed.
+    pub(crate) fn keys(&self) -> &SoundKeys {
+        &self.shared.keys
     }
 
     pub(crate) fn rules(&self) -> &MarketRules {

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`genesis`] | what a community agreed on before its first block | read, check |
 //! | [`transaction`] | what members and operators say | |
+//! | [`received`] | the same with what is known of their signatures | |
 //! | [`acts`] | what they decide apart from orders and readings | |
 //! | [`block`] | [`block::Header`], [`block::Block`] | |
 //! | [`validators`], [`certificate`] | who votes, and what a quorum of votes proves | verify |
@@ -56,6 +57,7 @@ pub mod posting;
 mod proof_json;
 pub mod pruned;
 pub mod receipt;
+pub mod received;
 pub mod results;
 pub mod salt;
 pub mod state;

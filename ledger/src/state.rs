@@ -10,13 +10,13 @@ use market::gate::GateIndex;
 use market::hash::Digest;
 use market::keys::{ChainId, PublicKey};
 use market::member::{Member, Membership, PartyId};
-use market::reading::Quality;
+use market::reading::{IntervalReading, Quality};
 use market::rules::MarketRules;
 use market::schedule::Schedule;
 use market::settlement::{
     Change, Delivery, Expected, Finality, Metered, PartySettlement, Settlement, ZonePrices,
 };
-use market::standing::StandingCurves;
+use market::standing::{StandingCurve, StandingCurves};
 use market::time::{DeliveryPeriod, Timestamp};
 use market::trade::Trade;
 use market::zone::{Flows, ZoneTree};
@@ -32,6 +32,7 @@ use crate::history::History;
 use crate::leaves::{Leaves, leaf};
 use crate::merkle::{self, KeptTree};
 use crate::posting::{Account, Accounts};
+use crate::received::{Received, Said};
 use crate::transaction::Transaction;
 use crate::validators::ValidatorSet;
 
@@ -284,6 +285,7 @@ impl State {
             membership: self.members(),
             starts_at: self.starts_at,
             block_time,
+            keys: self.charter.keys(),
         }
     }
 
@@ -291,33 +293,31 @@ impl State {
     ///
     /// # Errors
     /// [`NotApplied`] names the rule that is broken.
-    pub fn check(
-        &self,
-        transaction: &Transaction,
-        block_time: Timestamp,
-    ) -> Result<(), NotApplied> {
+    pub fn check(&self, received: &Received, block_time: Timestamp) -> Result<(), NotApplied> {
         let context = self.admission(block_time);
-        match transaction {
-            Transaction::Order(envelope) => {
-                let order = envelope.unverified();
+        match &received.0 {
+            Said::Order(order) => {
+                let order = order.unverified();
                 check_order(order, &context, self.book(order.period))?;
             }
-            Transaction::Reading(envelope) => {
-                let reading = envelope.unverified();
+            Said::Reading(reading) => {
+                let reading = reading.unverified();
                 self.check_not_approved(reading.period, block_time)?;
                 let known = self.reading(reading.period, &reading.party);
                 check_reading(reading, &context, known.map(|known| known.sequence))?;
             }
-            Transaction::Curve(envelope) => {
-                let curve = envelope.unverified();
+            Said::Curve(curve) => {
+                let curve = curve.unverified();
                 let known = self.curve_sequence((curve.side, curve.party));
                 check_curve(curve, &context, known)?;
             }
-            Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
-                acts::perform(&mut self.clone(), transaction, block_time, &BTreeSet::new())?;
-            }
+            Said::Act(act) => self.check_act(act, block_time)?,
         }
         Ok(())
+    }
+
+    fn check_act(&self, act: &Transaction, block_time: Timestamp) -> Result<(), NotApplied> {
+        acts::perform(&mut self.clone(), act, block_time, &BTreeSet::new()).map(drop)
     }
 
     /// Judges a transaction in full, as a block at `block_time` would.
@@ -329,30 +329,42 @@ impl State {
         transaction: &Transaction,
         block_time: Timestamp,
     ) -> Result<(), NotApplied> {
+        self.receive(transaction.clone().into(), block_time).map(drop)
+    }
+
+    /// The same, for a transaction that is to be judged again: its signature is not checked again
+    /// where it has been.
+    ///
+    /// # Errors
+    /// [`NotApplied`] names the rule that is broken.
+    pub fn receive(
+        &self,
+        received: Received,
+        block_time: Timestamp,
+    ) -> Result<Received, NotApplied> {
         let context = self.admission(block_time);
-        match transaction {
-            Transaction::Order(envelope) => {
-                let book = self.book(envelope.unverified().period);
-                admit_order(envelope.clone(), &context, book)?;
+        Ok(Received(match received.0 {
+            Said::Order(order) => {
+                let book = self.book(order.unverified().period);
+                Said::Order(admit_order(order, &context, book)?.into_signed().into())
             }
-            Transaction::Reading(envelope) => {
-                let reading = envelope.unverified();
-                self.check_not_approved(reading.period, block_time)?;
-                let known = self.reading(reading.period, &reading.party);
-                let known = known.map(|known| known.sequence);
-                admit_reading(envelope.clone(), &context, known)?;
+            Said::Reading(reading) => {
+                let IntervalReading { period, party, .. } = reading.unverified();
+                self.check_not_approved(*period, block_time)?;
+                let known = self.reading(*period, party).map(|known| known.sequence);
+                Said::Reading(admit_reading(reading, &context, known)?.into_signed().into())
             }
-            Transaction::Curve(envelope) => {
-                let curve = envelope.unverified();
-                let known = self.curve_sequence((curve.side, curve.party));
-                admit_curve(envelope.clone(), &context, known)?;
+            Said::Curve(curve) => {
+                let StandingCurve { side, party, .. } = curve.unverified();
+                let known = self.curve_sequence((*side, *party));
+                Said::Curve(admit_curve(curve, &context, known)?.into_signed().into())
             }
-            Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
-                self.check(transaction, block_time)?;
-                acts::verify(self, transaction)?;
+            Said::Act(act) => {
+                self.check_act(&act, block_time)?;
+                acts::verify(self, &act)?;
+                Said::Act(act)
             }
-        }
-        Ok(())
+        }))
     }
 
     /// Readings of a period count until its settlement is final; admission knows the time for it,

@@ -103,6 +103,18 @@ pub enum Subject {
 }
 
 impl Subject {
+    pub(crate) fn of_order(order: &Order) -> (Self, u64) {
+        (Self::Order(order.party, order.period, order.side), order.sequence)
+    }
+
+    pub(crate) fn of_reading(reading: &IntervalReading) -> (Self, u64) {
+        (Self::Reading(reading.party, reading.period), reading.sequence)
+    }
+
+    pub(crate) fn of_curve(curve: &StandingCurve) -> (Self, u64) {
+        (Self::Curve(curve.party, curve.side), curve.sequence)
+    }
+
     /// Whose it claims to be.
     pub fn signer(&self) -> Signer {
         match self {
@@ -128,18 +140,9 @@ impl Transaction {
     /// at a time, so its sequence is always 0.
     pub fn subject(&self) -> (Subject, u64) {
         match self {
-            Self::Order(envelope) => {
-                let order = envelope.unverified();
-                (Subject::Order(order.party, order.period, order.side), order.sequence)
-            }
-            Self::Reading(envelope) => {
-                let reading = envelope.unverified();
-                (Subject::Reading(reading.party, reading.period), reading.sequence)
-            }
-            Self::Curve(envelope) => {
-                let curve = envelope.unverified();
-                (Subject::Curve(curve.party, curve.side), curve.sequence)
-            }
+            Self::Order(envelope) => Subject::of_order(envelope.unverified()),
+            Self::Reading(envelope) => Subject::of_reading(envelope.unverified()),
+            Self::Curve(envelope) => Subject::of_curve(envelope.unverified()),
             Self::Join(envelope) => (Subject::Join(envelope.unverified().invitation), 0),
             Self::PartyAct(envelope) => {
                 let PartyAct { party, sequence, .. } = envelope.unverified();

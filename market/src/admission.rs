@@ -9,13 +9,13 @@ pub use curve::{AdmittedCurve, admit_curve, check_curve};
 
 use crate::book::PeriodBook;
 use crate::energy::Energy;
-use crate::keys::{ChainId, SignatureError};
+use crate::keys::{ChainId, SignatureError, SoundKeys};
 use crate::member::{Member, Membership, MeteringPointId, PartyId};
 use crate::order::{MalformedOrder, Order, OrderId, Side, Step};
 use crate::price::Price;
 use crate::reading::{IntervalReading, Quality};
 use crate::rules::MarketRules;
-use crate::signed::{Envelope, Signed};
+use crate::signed::{MaybeSigned, Signed};
 use crate::time::{DeliveryPeriod, Timestamp};
 
 /// The highest sequence of an order or a reading: how often a party may change its mind about one
@@ -35,6 +35,8 @@ pub struct AdmissionContext<'a> {
     pub starts_at: Timestamp,
     /// The time of the block in which the message would stand.
     pub block_time: Timestamp,
+    /// The points of the members' keys that are known already.
+    pub keys: &'a SoundKeys,
 }
 
 /// An order that counts. Its one door is [`admit_order`].
@@ -55,12 +57,22 @@ impl AdmittedOrder {
     pub fn id(&self) -> OrderId {
         self.0.id()
     }
+
+    /// What it was admitted from.
+    pub fn into_signed(self) -> Signed<Order> {
+        self.0
+    }
 }
 
 impl AdmittedReading {
     /// The reading.
     pub fn reading(&self) -> &IntervalReading {
         self.0.payload()
+    }
+
+    /// What it was admitted from.
+    pub fn into_signed(self) -> Signed<IntervalReading> {
+        self.0
     }
 }
 
@@ -223,12 +235,13 @@ impl Rejection {
 /// # Errors
 /// [`Rejection`] names the first rule that is broken.
 pub fn admit_order(
-    envelope: Envelope<Order>,
+    order: impl Into<MaybeSigned<Order>>,
     context: &AdmissionContext<'_>,
     book: Option<&PeriodBook>,
 ) -> Result<AdmittedOrder, Rejection> {
-    let key = check_order(envelope.unverified(), context, book)?.key;
-    Ok(AdmittedOrder(envelope.verify(context.chain, &key)?))
+    let order = order.into();
+    let member = check_order(order.unverified(), context, book)?;
+    Ok(AdmittedOrder(order.verify(context.chain, &member.key, context.keys)?))
 }
 
 /// Everything [`admit_order`] asks but the signature: what may have changed for an order whose
@@ -274,12 +287,13 @@ pub fn check_order<'a>(
 /// # Errors
 /// [`Rejection`] names the first rule that is broken.
 pub fn admit_reading(
-    envelope: Envelope<IntervalReading>,
+    reading: impl Into<MaybeSigned<IntervalReading>>,
     context: &AdmissionContext<'_>,
     known_sequence: Option<u64>,
 ) -> Result<AdmittedReading, Rejection> {
-    let key = check_reading(envelope.unverified(), context, known_sequence)?.key;
-    Ok(AdmittedReading(envelope.verify(context.chain, &key)?))
+    let reading = reading.into();
+    let member = check_reading(reading.unverified(), context, known_sequence)?;
+    Ok(AdmittedReading(reading.verify(context.chain, &member.key, context.keys)?))
 }
 
 /// Everything [`admit_reading`] asks but the signature. Returns whose reading it is.

@@ -11,7 +11,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::hash::{Digest, hex_id};
-use crate::keys::{ChainId, PublicKey, Signature, SignatureError, SigningKey};
+use crate::keys::{ChainId, PublicKey, Signature, SignatureError, SigningKey, SoundKey, SoundKeys};
 
 /// Something a party signs.
 pub trait Signable: BorshSerialize + BorshDeserialize {
@@ -31,11 +31,23 @@ pub struct Envelope<T> {
     signature: Signature,
 }
 
-/// A payload whose signature holds. Its only doors are [`Signed::sign`] and [`Envelope::verify`].
+/// A payload whose signature holds, by one key and for one community. Its only doors are
+/// [`Signed::sign`] and [`Envelope::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed<T> {
     envelope: Envelope<T>,
     id: PayloadId,
+    chain: ChainId,
+    key: PublicKey,
+}
+
+/// A payload whose signature may have been checked before, so that nobody needs to check it twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MaybeSigned<T> {
+    /// Nobody has looked at the signature yet.
+    Unchecked(Envelope<T>),
+    /// It holds by one key and for one community.
+    Signed(Signed<T>),
 }
 
 /// The bytes a signature covers.
@@ -72,11 +84,11 @@ impl<T: Signable> Envelope<T> {
     ///
     /// # Errors
     /// [`SignatureError`] if it does not hold.
-    pub fn verify(self, chain: &ChainId, key: &PublicKey) -> Result<Signed<T>, SignatureError> {
+    pub fn verify(self, chain: &ChainId, key: &SoundKey) -> Result<Signed<T>, SignatureError> {
         let bytes = signed_bytes(chain, &self.payload);
         key.verify(&bytes, &self.signature)?;
         let id = PayloadId::from_bytes(*Digest::of(&[&bytes]).as_bytes());
-        Ok(Signed { envelope: self, id })
+        Ok(Signed { envelope: self, id, chain: *chain, key: key.public() })
     }
 }
 
@@ -85,7 +97,13 @@ impl<T: Signable> Signed<T> {
     pub fn sign(payload: T, chain: &ChainId, key: &SigningKey) -> Self {
         let bytes = signed_bytes(chain, &payload);
         let id = PayloadId::from_bytes(*Digest::of(&[&bytes]).as_bytes());
-        Self { envelope: Envelope { payload, signature: key.sign(&bytes) }, id }
+        let envelope = Envelope { payload, signature: key.sign(&bytes) };
+        Self { envelope, id, chain: *chain, key: key.public() }
+    }
+
+    /// Whether this is what was checked: by this key and for this community.
+    pub fn is_by(&self, chain: &ChainId, key: &PublicKey) -> bool {
+        self.chain == *chain && self.key == *key
     }
 
     /// What was signed.
@@ -109,6 +127,70 @@ impl<T: Signable> Signed<T> {
     }
 }
 
+impl<T: Signable> MaybeSigned<T> {
+    /// What it claims.
+    pub fn unverified(&self) -> &T {
+        self.envelope().unverified()
+    }
+
+    /// For sending and storing.
+    pub fn envelope(&self) -> &Envelope<T> {
+        match self {
+            Self::Unchecked(envelope) => envelope,
+            Self::Signed(signed) => signed.envelope(),
+        }
+    }
+
+    /// For sending and storing.
+    pub fn into_envelope(self) -> Envelope<T> {
+        match self {
+            Self::Unchecked(envelope) => envelope,
+            Self::Signed(signed) => signed.into_envelope(),
+        }
+    }
+
+    /// Checks the signature of an enrolled key for this community, unless just that was checked
+    /// before.
+    ///
+    /// # Errors
+    /// [`SignatureError`] if it does not hold.
+    pub fn verify(
+        self,
+        chain: &ChainId,
+        key: &PublicKey,
+        keys: &SoundKeys,
+    ) -> Result<Signed<T>, SignatureError> {
+        match self {
+            Self::Signed(signed) if signed.is_by(chain, key) => Ok(signed),
+            Self::Signed(_) | Self::Unchecked(_) => {
+                self.into_envelope().verify(chain, &keys.get(key)?)
+            }
+        }
+    }
+}
+
+impl<T: Signable + Clone> MaybeSigned<T> {
+    /// Checks the signature ahead of any judgement. If it does not hold, all stays as it was, for
+    /// whoever judges it to say so.
+    pub fn verify_ahead(&mut self, chain: &ChainId, key: &PublicKey, keys: &SoundKeys) {
+        if let Ok(signed) = self.clone().verify(chain, key, keys) {
+            *self = Self::Signed(signed);
+        }
+    }
+}
+
+impl<T> From<Envelope<T>> for MaybeSigned<T> {
+    fn from(envelope: Envelope<T>) -> Self {
+        Self::Unchecked(envelope)
+    }
+}
+
+impl<T> From<Signed<T>> for MaybeSigned<T> {
+    fn from(signed: Signed<T>) -> Self {
+        Self::Signed(signed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,10 +211,25 @@ mod tests {
         let key = SigningKey::from_seed(&[1; 32]);
         let (here, there) = (ChainId::from_bytes([1; 32]), ChainId::from_bytes([2; 32]));
         let signed = Signed::sign(Promise(5), &here, &key).into_envelope();
-        assert!(signed.clone().verify(&here, &key.public()).is_ok());
-        assert!(signed.clone().verify(&there, &key.public()).is_err());
+        let sound = key.public().sound().unwrap();
+        let other = SigningKey::from_seed(&[2; 32]).public();
+        let checked = signed.clone().verify(&here, &sound).unwrap();
+        assert!(checked.is_by(&here, &key.public()));
+        assert!(!checked.is_by(&there, &key.public()) && !checked.is_by(&here, &other));
+        assert!(signed.clone().verify(&there, &sound).is_err());
         let twisted: Envelope<Threat> =
             borsh::from_slice(&borsh::to_vec(&signed).unwrap()).unwrap();
-        assert!(twisted.verify(&here, &key.public()).is_err());
+        assert!(twisted.verify(&here, &sound).is_err());
+    }
+
+    #[test]
+    fn what_was_checked_for_one_key_and_community_is_checked_again_for_others() {
+        let (key, other) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
+        let (here, there) = (ChainId::from_bytes([1; 32]), ChainId::from_bytes([2; 32]));
+        let keys = SoundKeys::default();
+        let checked = MaybeSigned::Signed(Signed::sign(Promise(5), &here, &key));
+        let again = |chain, key: &SigningKey| checked.clone().verify(chain, &key.public(), &keys);
+        assert!(again(&here, &key).is_ok());
+        assert!(again(&there, &key).is_err() && again(&here, &other).is_err());
     }
 }

@@ -125,16 +125,16 @@ pub(crate) fn verify(state: &State, transaction: &Transaction) -> Result<(), Not
     let verified = match transaction {
         Transaction::Order(_) | Transaction::Reading(_) | Transaction::Curve(_) => return Ok(()),
         Transaction::Join(envelope) => {
-            let key = envelope.unverified().invitation;
-            envelope.clone().verify(chain, &key).map(drop)
+            let key = envelope.unverified().invitation.sound();
+            key.and_then(|key| envelope.clone().verify(chain, &key).map(drop))
         }
         Transaction::PartyAct(envelope) => {
-            let key = listed(state, envelope.unverified().party)?.key;
-            envelope.clone().verify(chain, &key).map(drop)
+            let key = listed(state, envelope.unverified().party)?.key.sound();
+            key.and_then(|key| envelope.clone().verify(chain, &key).map(drop))
         }
         Transaction::OperatorAct(envelope) => {
-            let key = envelope.unverified().operator;
-            envelope.clone().verify(chain, &key).map(drop)
+            let key = envelope.unverified().operator.sound();
+            key.and_then(|key| envelope.clone().verify(chain, &key).map(drop))
         }
     };
     verified.map_err(|error| Rejection::from(error).into())

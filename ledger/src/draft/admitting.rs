@@ -5,12 +5,13 @@ use market::book::PeriodBook;
 use market::order::Order;
 use market::reading::IntervalReading;
 use market::settlement::Metered;
-use market::signed::Envelope;
+use market::signed::{Envelope, MaybeSigned};
 use market::standing::{StandingCurve, StandingCurves};
 use std::collections::BTreeMap;
 
 use super::Draft;
 use crate::acts::{self, NotApplied};
+use crate::received::{Received, Said};
 use crate::state::{CURVES, RecordedReading};
 use crate::transaction::Transaction;
 
@@ -19,36 +20,40 @@ impl Draft {
     ///
     /// # Errors
     /// [`NotApplied`] names the rule that is broken.
-    pub fn admit(&mut self, transaction: Transaction) -> Result<(), NotApplied> {
-        match &transaction {
-            Transaction::Order(envelope) => self.place_order(envelope)?,
-            Transaction::Reading(envelope) => self.record_reading(envelope)?,
-            Transaction::Curve(envelope) => self.place_curve(envelope)?,
-            Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
-                self.perform(&transaction)?;
+    pub fn admit(&mut self, transaction: impl Into<Received>) -> Result<(), NotApplied> {
+        let transaction = match transaction.into().0 {
+            Said::Order(order) => Transaction::Order(self.place_order(order)?),
+            Said::Reading(reading) => Transaction::Reading(self.record_reading(reading)?),
+            Said::Curve(curve) => Transaction::Curve(self.place_curve(curve)?),
+            Said::Act(act) => {
+                self.perform(&act)?;
+                act
             }
-        }
+        };
         self.transactions.push(transaction);
         Ok(())
     }
 
-    fn place_order(&mut self, envelope: &Envelope<Order>) -> Result<(), Rejection> {
-        let period = envelope.unverified().period;
+    fn place_order(&mut self, order: MaybeSigned<Order>) -> Result<Envelope<Order>, Rejection> {
+        let period = order.unverified().period;
         let context = self.state.admission(self.time);
         let book = self.state.books.get(&period);
-        let admitted = admit_order(envelope.clone(), &context, book)?;
+        let admitted = admit_order(order, &context, book)?;
         let next_gate = self.state.rules().gates.next_gate(period, self.time);
         let fresh = || PeriodBook::before_gate(next_gate);
         self.state.books.get_or_insert_with(period, fresh).place(&admitted);
-        Ok(())
+        Ok(admitted.into_signed().into_envelope())
     }
 
-    fn record_reading(&mut self, envelope: &Envelope<IntervalReading>) -> Result<(), Rejection> {
-        let (period, party) = (envelope.unverified().period, envelope.unverified().party);
+    fn record_reading(
+        &mut self,
+        reading: MaybeSigned<IntervalReading>,
+    ) -> Result<Envelope<IntervalReading>, Rejection> {
+        let (period, party) = (reading.unverified().period, reading.unverified().party);
         self.state.check_not_approved(period, self.time)?;
         let known = self.state.reading(period, &party).map(|reading| reading.sequence);
         let context = self.state.admission(self.time);
-        let admitted = admit_reading(envelope.clone(), &context, known)?;
+        let admitted = admit_reading(reading, &context, known)?;
         let reading = admitted.reading();
         let metered = Metered {
             imported: reading.imported,
@@ -71,18 +76,22 @@ impl Draft {
         let recorded = RecordedReading { metered, sequence: reading.sequence, at_gate };
         readings.insert(party, recorded);
         self.reopened.insert(period);
-        Ok(())
+        Ok(admitted.into_signed().into_envelope())
     }
 
-    fn place_curve(&mut self, envelope: &Envelope<StandingCurve>) -> Result<(), Rejection> {
-        let key = (envelope.unverified().side, envelope.unverified().party);
+    fn place_curve(
+        &mut self,
+        curve: MaybeSigned<StandingCurve>,
+    ) -> Result<Envelope<StandingCurve>, Rejection> {
+        let key = (curve.unverified().side, curve.unverified().party);
         let context = self.state.admission(self.time);
         let known = self.state.curve_sequence(key);
-        let admitted = admit_curve(envelope.clone(), &context, known)?;
+        let admitted = admit_curve(curve, &context, known)?;
         let length = context.rules.period_length;
         let curves = self.state.curves.get_or_insert_with(CURVES, StandingCurves::default);
         let placed = curves.place(&admitted, self.time, length);
-        placed.map_err(|error| Rejection::Malformed(error.into()))
+        placed.map_err(|error| Rejection::Malformed(error.into()))?;
+        Ok(admitted.into_signed().into_envelope())
     }
 
     /// Does what an act says on a copy, and takes the copy over if all of it holds.

@@ -1,6 +1,6 @@
 //! A party's part of the chain once more: what it said, what was decided, what was posted.
 
-use market::keys::{ChainId, PublicKey};
+use market::keys::{ChainId, PublicKey, SoundKey};
 use market::member::{Member, PartyId};
 use market::reading::Quality;
 use market::settlement::{
@@ -250,7 +250,8 @@ impl Replay<'_> {
         height: u64,
         envelope: &Envelope<T>,
     ) -> Result<(), StatementError> {
-        let holds = |key: &PublicKey| envelope.clone().verify(&self.terms.chain, key).is_ok();
+        let by = |key: SoundKey| envelope.clone().verify(&self.terms.chain, &key);
+        let holds = |key: &PublicKey| key.sound().and_then(by).is_ok();
         if self.keys.iter().any(holds) {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger::acts::NotApplied;
 use ledger::apply::apply;
 use ledger::posting::{Account, Accounts, Cause, Posting, Stage};
+use ledger::received::Received;
 use ledger::results::ResultLeaf;
 use ledger::state::State;
 use ledger::transaction::{Subject, Transaction};
@@ -286,7 +287,8 @@ fn what_the_state_judges_alone_is_what_a_block_would_judge() {
         let mut draft =
             ledger::draft::Draft::open(&chain.state, at, crate::neighbourhood::salt(1)).unwrap();
         let judged = chain.state.admit(&said, at);
-        assert_eq!(chain.state.check(&said, at), judged, "only the signature is left out");
+        let received = Received::from(said.clone());
+        assert_eq!(chain.state.check(&received, at), judged, "only the signature is left out");
         assert_eq!(draft.admit(said), judged);
     }
 }

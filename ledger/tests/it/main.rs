@@ -19,6 +19,7 @@ mod membership;
 mod proofs;
 mod pruned;
 mod receipts;
+mod received;
 mod refusals;
 mod settling;
 mod statements;

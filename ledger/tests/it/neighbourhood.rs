@@ -1,12 +1,13 @@
 //! A neighbourhood of four validators and four households, and the chain they make.
 
 use ledger::acts::{NotApplied, Operators};
-use ledger::apply::apply;
+use ledger::apply::{apply, apply_received};
 use ledger::block::{Block, BlockHash, CommittedBlock, Header};
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
 use ledger::posting::Account;
+use ledger::received::Received;
 use ledger::results::{ResultLeaf, ServedBlock};
 use ledger::salt::BlockSalt;
 use ledger::state::State;
@@ -255,6 +256,15 @@ impl Chain {
         let bytes = executed.block.to_bytes();
         let sent = Block::from_bytes(&bytes).expect("its own bytes");
         assert_eq!(apply(&self.state, &sent).as_ref(), Ok(&executed), "apply == draft");
+        // So does a node that has checked before what it could.
+        let Block { header, salt, mut transactions } = sent;
+        let ahead = transactions.drain(..).map(|one| {
+            let mut received = Received::from(one);
+            received.verify(&self.state);
+            received
+        });
+        let again = apply_received(&self.state, &header, salt, ahead);
+        assert_eq!(again.as_ref(), Ok(&executed), "apply == apply what is received");
         self.state = executed.state.clone();
         self.blocks.push(executed);
         (self.blocks.last().expect("just pushed"), refused)

@@ -60,7 +60,7 @@ pub(crate) fn build_swarm(
         identify: identify(&config.transport_key, names),
         kademlia: kademlia(&config.transport_key, names)?,
         mdns: mdns(config).into(),
-        gossip: gossip::build(key, names, topics)?,
+        gossip: gossip::build(names, topics)?,
         fetch: fetch::build(names.blocks()?, config.serve_blocks),
     };
     let swarm_config = SwarmConfig::with_tokio_executor()

@@ -1,11 +1,14 @@
-//! gossipsub's settings: strict signatures, verdict before forwarding, payload-derived message
+//! gossipsub's settings: messages without author, verdict before forwarding, payload-derived message
 //! ids, and a peer score that punishes nothing an honest peer on a quiet topic does.
+//!
+//! Every payload carries the signature of whoever answers for it. One more by the transport key of
+//! its publisher would prove nothing to anybody, would be checked for each copy of each message,
+//! and would tell every neighbour from which machine a party speaks.
 
 use libp2p::gossipsub::{
     self, ConfigBuilder, IdentityTransform, MessageAuthenticity, MessageId, PeerScoreParams,
     PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
 };
-use libp2p::identity::Keypair;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -36,12 +39,12 @@ const INVALID_FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// What good service can add at most: never enough to pay for a rejected message.
 const GOOD_SCORE_MAX: f64 = 10.0;
 
-pub(crate) fn build(key: &Keypair, names: &Names, topics: &Topics) -> Result<Gossip, MeshError> {
+pub(crate) fn build(names: &Names, topics: &Topics) -> Result<Gossip, MeshError> {
     let setup = |reason: String| MeshError::Setup { part: "gossip", reason };
     let config = config(names).map_err(|error| setup(error.to_string()))?;
     let allowed = topics.all().map(|topic| topic.hash()).collect();
     let mut gossip = Gossip::new_with_subscription_filter(
-        MessageAuthenticity::Signed(key.clone()),
+        MessageAuthenticity::Anonymous,
         config,
         WhitelistSubscriptionFilter(allowed),
     )
@@ -70,7 +73,7 @@ fn config(names: &Names) -> Result<gossipsub::Config, gossipsub::ConfigBuilderEr
     // Peer exchange stays off by default: discovery is Kademlia's and mDNS's.
     ConfigBuilder::default()
         .protocol_id_prefix(names.gossip_prefix())
-        .validation_mode(ValidationMode::Strict)
+        .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
         .message_id_fn(|message| message_id(&message.topic, &message.data))
         .max_transmit_size(FRAME_BYTES_MAX)
@@ -149,7 +152,7 @@ mod tests {
         let names = Names::new(&[7; 32]);
         let config = config(&names).expect("valid settings");
         assert!(config.validate_messages());
-        assert!(matches!(config.validation_mode(), ValidationMode::Strict));
+        assert!(matches!(config.validation_mode(), ValidationMode::Anonymous));
         assert!(!config.do_px());
         assert!(config.flood_publish());
         assert_eq!(config.duplicate_cache_time(), DUPLICATE_WINDOW);

@@ -3,7 +3,7 @@
 use super::{AdmissionContext, Rejection, SEQUENCE_MAX, check_active};
 use crate::member::Member;
 use crate::order::OrderId;
-use crate::signed::{Envelope, Signed};
+use crate::signed::{MaybeSigned, Signed};
 use crate::standing::StandingCurve;
 
 /// A standing curve that counts. Its one door is [`admit_curve`].
@@ -20,6 +20,11 @@ impl AdmittedCurve {
     pub fn id(&self) -> OrderId {
         self.0.id()
     }
+
+    /// What it was admitted from.
+    pub fn into_signed(self) -> Signed<StandingCurve> {
+        self.0
+    }
 }
 
 /// Judges a standing curve: community, membership, form, limits, replay, signature.
@@ -30,12 +35,13 @@ impl AdmittedCurve {
 /// # Errors
 /// [`Rejection`] names the first rule that is broken.
 pub fn admit_curve(
-    envelope: Envelope<StandingCurve>,
+    curve: impl Into<MaybeSigned<StandingCurve>>,
     context: &AdmissionContext<'_>,
     known_sequence: Option<u64>,
 ) -> Result<AdmittedCurve, Rejection> {
-    let key = check_curve(envelope.unverified(), context, known_sequence)?.key;
-    Ok(AdmittedCurve(envelope.verify(context.chain, &key)?))
+    let curve = curve.into();
+    let member = check_curve(curve.unverified(), context, known_sequence)?;
+    Ok(AdmittedCurve(curve.verify(context.chain, &member.key, context.keys)?))
 }
 
 /// Everything [`admit_curve`] asks but the signature. Returns whose curve it is.

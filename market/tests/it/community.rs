@@ -4,7 +4,7 @@ use market::admission::{AdmissionContext, Rejection, admit_order};
 use market::book::{PeriodBook, SealedBook};
 use market::clearing::{ClearingResult, clear, laws};
 use market::energy::Energy;
-use market::keys::{ChainId, SigningKey};
+use market::keys::{ChainId, SigningKey, SoundKeys};
 use market::member::{Member, Membership, MeteringPointId};
 use market::order::{Order, Preferences, Side, Step};
 use market::price::Price;
@@ -25,6 +25,7 @@ pub(crate) struct Community {
     pub(crate) zones: ZoneTree,
     pub(crate) members: Membership,
     keys: Vec<SigningKey>,
+    sound_keys: SoundKeys,
 }
 
 impl Community {
@@ -46,7 +47,14 @@ impl Community {
         };
         let members = keys.iter().enumerate().map(member).collect();
         let chain = ChainId::from_bytes([7; 32]);
-        Self { chain, rules: rules(500_000, 10), zones: ZoneTree::one("all"), members, keys }
+        Self {
+            chain,
+            rules: rules(500_000, 10),
+            zones: ZoneTree::one("all"),
+            members,
+            keys,
+            sound_keys: SoundKeys::default(),
+        }
     }
 
     /// The same members, the n-th in zone n modulo 3: zones 1 and 2 are feeders below zone 0, with
@@ -85,6 +93,7 @@ impl Community {
             rules: &self.rules,
             membership: &self.members,
             block_time,
+            keys: &self.sound_keys,
         }
     }
 

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use libp2p::gossipsub::{self, ConfigBuilder, IdentTopic, MessageAuthenticity, MessageId};
+use libp2p::gossipsub::{
+    self, ConfigBuilder, IdentTopic, MessageAuthenticity, MessageId, ValidationMode,
+};
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
@@ -25,12 +27,11 @@ impl RawPeer {
         let config = ConfigBuilder::default()
             .protocol_id_prefix(format!("/hidamari/{tag}/meshsub"))
             .max_transmit_size(8 << 20)
-            .message_id_fn(|message| {
-                MessageId::from(message.sequence_number.unwrap_or(0).to_be_bytes().to_vec())
-            })
+            .validation_mode(ValidationMode::Anonymous)
+            .message_id_fn(|message| MessageId::from(message.data.clone()))
             .build()
             .expect("settings");
-        let gossip = gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config);
+        let gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config);
         let gossip = gossip.expect("a gossipsub");
         let mut swarm = SwarmBuilder::with_existing_identity(key)
             .with_tokio()

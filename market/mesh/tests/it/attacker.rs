@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use libp2p::gossipsub::{self, ConfigBuilder, IdentTopic, MessageAuthenticity, MessageId};
+use libp2p::gossipsub::{
+    self, ConfigBuilder, IdentTopic, MessageAuthenticity, MessageId, ValidationMode,
+};
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Swarm, SwarmBuilder, noise, tcp, yamux};
@@ -23,12 +25,11 @@ impl Attacker {
         let config = ConfigBuilder::default()
             .protocol_id_prefix(format!("/hidamari/{TAG}/meshsub"))
             .max_transmit_size(8 * 1024 * 1024)
-            .message_id_fn(|message| {
-                MessageId::from(message.sequence_number.unwrap_or(0).to_be_bytes().to_vec())
-            })
+            .validation_mode(ValidationMode::Anonymous)
+            .message_id_fn(|message| MessageId::from(message.data.clone()))
             .build()
             .expect("valid settings");
-        let authenticity = MessageAuthenticity::Signed(key.clone());
+        let authenticity = MessageAuthenticity::Anonymous;
         let gossip = gossipsub::Behaviour::new(authenticity, config).expect("a gossipsub");
         let mut swarm = SwarmBuilder::with_existing_identity(key)
             .with_tokio()
