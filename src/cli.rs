@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use simulators::demo::{DemoOptions, HOUSEHOLDS};
 use simulators::simulated_meter::SimulatedMeterConfig;
 
+use crate::bench::Bench;
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
 use crate::community::Community;
 use crate::failure::Failure;
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     /// What an operator answers for: invitations, members, tariffs, grid, validators, settlements
     #[command(subcommand, after_help = EXIT_CODES)]
     Operator(Operate),
+    /// How fast this machine runs what the program is made of
+    #[command(subcommand)]
+    Bench(Bench),
     /// One auction over CSV files: prices, fills, trades and answers, without a network
     #[command(after_help = FILES_AND_EXIT_CODES)]
     Clear(Clear),

@@ -14,6 +14,7 @@ use ledger_node::node::NodeError;
 use mesh::MeshError;
 use meter_agent::AgentError;
 use meter_agent::error::OutboxError;
+use simulators::ledger_bench::BenchError;
 use web::WebError;
 
 use crate::clear::ClearError;
@@ -136,6 +137,12 @@ impl From<WebError> for Failure {
             _ => true,
         };
         Self::ended(&error, to_mend)
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
+        Self::ended(&error, true)
     }
 }
 

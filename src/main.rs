@@ -2,6 +2,7 @@
 //!
 //! This file parses the command line, loads what it names, and calls one crate's `run`.
 
+mod bench;
 mod clear;
 mod cli;
 mod clock;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             now.and_then(|now| community::run(&command, now).map_err(Failure::start))
         }
         Command::Operator(command) => process::block_on(process::Size::Medium, operate(command)),
+        Command::Bench(bench) => process::block_on(process::Size::Medium, bench::run(bench)),
         Command::Clear(options) => clear::run(&options).map_err(Failure::from),
     };
     match result {

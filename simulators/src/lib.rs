@@ -9,6 +9,7 @@
 //! | [`modbus_server`], [`faults`] | the meter on Modbus TCP, and what goes wrong with it |
 //! | [`simulated_meter`] | one such meter as a service of its own |
 //! | [`scaled_clock`] | market time that runs faster than the wall's |
+//! | [`ledger_bench`] | four validators under as much load as they bear |
 //! | [`demo`] | a whole neighbourhood of real processes around simulated meters |
 //!
 //! Everything is seeded ([`random`]): the same seed gives the same series, whoever asks and
@@ -21,6 +22,7 @@ pub mod demo;
 pub mod error;
 pub mod faults;
 pub mod household;
+pub mod ledger_bench;
 pub mod meter;
 pub mod modbus_server;
 pub mod place;

@@ -20,7 +20,7 @@
 //! | `clock_offset` | this machine's clock against the other validators' |
 //! | `fetch`, `follow` | blocks from the mesh: for a node that is no validator |
 //! | [`submit`] | says something on the mesh, and sees it in a block |
-//! | `gossip` | the mesh: takes orders and readings in, sends blocks out |
+//! | `gossip`, `judge` | the mesh: takes orders and readings in, sends blocks out |
 //! | `http` | `/healthz`, `/metrics`, `/status` |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -34,6 +34,7 @@ mod fetch;
 mod follow;
 mod gossip;
 mod http;
+mod judge;
 pub mod mempool;
 mod metrics;
 pub mod node;

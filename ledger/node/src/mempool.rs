@@ -1,6 +1,7 @@
 //! What waits for a block: at most one transaction per subject, bounded per signer and in all.
 
 use ledger::acts::{NotApplied, Signer};
+use ledger::received::Received;
 use ledger::state::State;
 use ledger::transaction::{Subject, Transaction};
 use market::time::Timestamp;
@@ -53,7 +54,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Entry {
-    transaction: Transaction,
+    received: Received,
     sequence: u64,
     arrival: u64,
 }
@@ -71,14 +72,17 @@ impl Mempool {
         now: Timestamp,
     ) -> Result<(), NotPooled> {
         let (subject, sequence) = transaction.subject();
+        let received = Received::from(transaction);
         // Everything cheap comes before the signature, so that a flood costs little.
-        state.check(&transaction, now)?;
-        self.check_room(subject, sequence)?;
-        state.admit(&transaction, now)?;
+        state.check(&received, now)?;
+        self.lock().check_room(subject, sequence)?;
+        let received = state.receive(received, now)?;
         let mut waiting = self.lock();
+        // Others may have come in meanwhile.
+        waiting.check_room(subject, sequence)?;
         waiting.arrivals = waiting.arrivals.saturating_add(1);
         let arrival = waiting.arrivals;
-        let entry = Entry { transaction, sequence, arrival };
+        let entry = Entry { received, sequence, arrival };
         if waiting.by_subject.insert(subject, entry).is_none() {
             let count = waiting.by_signer.entry(subject.signer()).or_default();
             *count = count.saturating_add(1);
@@ -89,11 +93,23 @@ impl Mempool {
     }
 
     /// What waits, in the order of arrival.
-    pub fn waiting(&self) -> Vec<Transaction> {
+    pub fn waiting(&self) -> Vec<Received> {
         let waiting = self.lock();
         let mut entries: Vec<_> = waiting.by_subject.values().collect();
         entries.sort_unstable_by_key(|entry| entry.arrival);
-        entries.into_iter().map(|entry| entry.transaction.clone()).collect()
+        entries.into_iter().map(|entry| entry.received.clone()).collect()
+    }
+
+    /// A block's transactions, with what is known of the signatures of those that wait here.
+    pub fn recognise(&self, transactions: Vec<Transaction>) -> Vec<Received> {
+        let waiting = self.lock();
+        let recognised = |transaction: Transaction| {
+            let (subject, _) = transaction.subject();
+            let known = waiting.by_subject.get(&subject).map(|entry| &entry.received);
+            let known = known.filter(|known| known.is(&transaction)).cloned();
+            known.unwrap_or_else(|| transaction.into())
+        };
+        transactions.into_iter().map(recognised).collect()
     }
 
     /// Drops what no block at `now` or later on top of `state` can carry: committed, overtaken,
@@ -103,7 +119,7 @@ impl Mempool {
         let stale: Vec<Subject> = waiting
             .by_subject
             .iter()
-            .filter(|(_, entry)| state.check(&entry.transaction, now).is_err())
+            .filter(|(_, entry)| state.check(&entry.received, now).is_err())
             .map(|(subject, _)| *subject)
             .collect();
         for subject in stale {
@@ -139,21 +155,6 @@ impl Mempool {
         self.inner.arrived.notified()
     }
 
-    fn check_room(&self, subject: Subject, sequence: u64) -> Result<(), NotPooled> {
-        let waiting = self.lock();
-        if let Some(known) = waiting.by_subject.get(&subject) {
-            return if known.sequence >= sequence { Err(NotPooled::Known) } else { Ok(()) };
-        }
-        let of_signer = waiting.by_signer.get(&subject.signer()).copied().unwrap_or_default();
-        if of_signer >= PER_SIGNER_MAX {
-            return Err(NotPooled::SignerFull(subject.signer()));
-        }
-        if waiting.by_subject.len() >= TOTAL_MAX {
-            return Err(NotPooled::Full);
-        }
-        Ok(())
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // A panic elsewhere cannot leave half a change behind: every change is one insert or one
         // remove, so the data is sound even if the lock is poisoned.
@@ -162,6 +163,20 @@ impl Mempool {
 }
 
 impl Waiting {
+    fn check_room(&self, subject: Subject, sequence: u64) -> Result<(), NotPooled> {
+        if let Some(known) = self.by_subject.get(&subject) {
+            return if known.sequence >= sequence { Err(NotPooled::Known) } else { Ok(()) };
+        }
+        let of_signer = self.by_signer.get(&subject.signer()).copied().unwrap_or_default();
+        if of_signer >= PER_SIGNER_MAX {
+            return Err(NotPooled::SignerFull(subject.signer()));
+        }
+        if self.by_subject.len() >= TOTAL_MAX {
+            return Err(NotPooled::Full);
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, subject: Subject) {
         if self.by_subject.remove(&subject).is_none() {
             return;

@@ -15,6 +15,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::follow;
 use crate::gossip::Gossip;
 use crate::http::{self, Pages};
+use crate::judge::Judge;
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
 use crate::snapshot::{self, InstallError, NotFetched, SnapshotFileError};
@@ -106,15 +107,18 @@ pub async fn run(
     consensus::begin_record(&consensus, &mut validator).await?;
     let (status, consensus_status) = watch::channel(ConsensusStatus::default());
     let (announced, _) = watch::channel(0_u64);
-    let gossip = Gossip {
+    let judge = Judge {
         mesh: mesh.clone(),
-        events,
         mempool: mempool.clone(),
         state: state.clone(),
-        store: store.clone(),
         clock: Arc::clone(&clock),
-        commits: committed,
         metrics: Arc::clone(&metrics),
+    };
+    let gossip = Gossip {
+        judge,
+        events,
+        store: store.clone(),
+        commits: committed,
         announced: announced.clone(),
         genesis: Arc::new(borsh::to_vec(&genesis).unwrap_or_default()),
     };

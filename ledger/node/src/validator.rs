@@ -1,11 +1,12 @@
 //! What a block means: builds, judges and commits blocks by the pure rules of `ledger`.
 
-use ledger::apply::apply;
+use ledger::apply::{BlockRefused, apply_received};
 use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash, CommittedBlock};
 use ledger::certificate::CommitCertificate;
 use ledger::draft::{Draft, Executed};
 use ledger::follower::{NotFollowed, check_commit};
 use ledger::genesis::Genesis;
+use ledger::received::Received;
 use ledger::results::BlockResults;
 use ledger::salt::BlockSalt;
 use ledger::state::State;
@@ -16,6 +17,7 @@ use rand::rngs::{SysError, SysRng};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
+use std::num::NonZero;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -26,6 +28,9 @@ use crate::store::{Store, StoreError};
 
 /// Room for the header and for lengths in a block that is filled up with transactions.
 const BLOCK_BYTES_RESERVED: usize = 4096;
+
+/// Fewer signatures than this are not worth a thread: it costs about as much as one of them.
+const SIGNATURES_PER_THREAD_MIN: usize = 8;
 
 /// A block that this node has just committed, for whoever announces it.
 #[derive(Debug, Clone)]
@@ -156,9 +161,18 @@ impl<S: Archive> Validator<S> {
             return Err(NotFollowed::WrongHeight { found: header.height, expected }.into());
         }
         check_commit(header, &certificate, self.state.validators())?;
-        let executed = apply(&self.state, &block).map_err(NotFollowed::from)?;
+        let bytes = block.to_bytes();
+        let executed = self.execute(block).map_err(NotFollowed::from)?;
         self.executed.insert(certificate.block, executed);
-        Ok(self.commit(block.to_bytes(), certificate).await?)
+        Ok(self.commit(bytes, certificate).await?)
+    }
+
+    /// Computes a block on top of the last one. What waits here has been checked when it came; what
+    /// does not is checked now, on all cores.
+    fn execute(&self, block: Block) -> Result<Executed, BlockRefused> {
+        let Block { header, salt, transactions } = block;
+        let received = self.mempool.recognise(transactions);
+        apply_received(&self.state, &header, salt, verified(&self.state, received))
     }
 
     /// The time of a block proposed now: the clock's, but always after the block before.
@@ -194,11 +208,10 @@ impl<S: Archive> Validator<S> {
     /// Admits what waits, in the order of arrival, as far as it fits into a block.
     fn filled(&self, mut draft: Draft) -> Draft {
         let mut room = BLOCK_BYTES_MAX.saturating_sub(BLOCK_BYTES_RESERVED);
-        for transaction in self.mempool.waiting() {
-            let length = transaction.to_bytes().len();
-            let Some(left) = room.checked_sub(length) else { break };
-            let (subject, sequence) = transaction.subject();
-            match draft.admit(transaction) {
+        for received in self.mempool.waiting() {
+            let Some(left) = room.checked_sub(received.bytes_count()) else { break };
+            let (subject, sequence) = received.subject();
+            match draft.admit(received) {
                 Ok(()) => room = left,
                 Err(rejection) => {
                     tracing::debug!(?subject, %rejection, "left out of the block");
@@ -229,6 +242,23 @@ impl<S: Archive> Validator<S> {
             self.drift_max_ms
         ))
     }
+}
+
+/// Checks the signatures that are not known to hold, on all cores if there are many.
+fn verified(state: &State, mut received: Vec<Received>) -> Vec<Received> {
+    let mut unchecked: Vec<_> = received.iter_mut().filter(|one| !one.is_checked()).collect();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = unchecked.len().div_ceil(cores);
+    if share < SIGNATURES_PER_THREAD_MIN {
+        // The rest is checked as it is judged.
+        return received;
+    }
+    std::thread::scope(|scope| {
+        for part in unchecked.chunks_mut(share) {
+            scope.spawn(|| part.iter_mut().for_each(|one| one.verify(state)));
+        }
+    });
+    received
 }
 
 impl<S: Archive> Application for Validator<S> {
@@ -275,8 +305,7 @@ impl<S: Archive> Application for Validator<S> {
         let invalid = |words: String| Refusal::Invalid { hash, words };
         self.check_time(block.header.time, standing).map_err(invalid)?;
         if !self.executed.contains_key(&hash) {
-            let executed =
-                apply(&self.state, &block).map_err(|error| invalid(error.to_string()))?;
+            let executed = self.execute(block).map_err(|error| invalid(error.to_string()))?;
             self.executed.insert(hash, executed);
         }
         Ok(hash)
@@ -294,7 +323,7 @@ impl<S: Archive> Application for Validator<S> {
             Some(executed) => executed,
             None => {
                 let block = Block::from_bytes(&bytes).map_err(|error| failed(error.into()))?;
-                apply(&self.state, &block).map_err(|error| failed(error.into()))?
+                self.execute(block).map_err(|error| failed(error.into()))?
             }
         };
         let Executed { block, state, results } = executed;

@@ -41,15 +41,15 @@ const FIRST_DAY: Timestamp = Timestamp::from_millis(1_781_481_600_000);
 const FIRST_HOUR_MS: i64 = 8 * 3_600_000;
 
 /// Everything that is the same at every start of one demo.
-pub(super) struct Founded {
-    pub(super) genesis: Genesis,
+pub(crate) struct Founded {
+    pub(crate) genesis: Genesis,
     pub(super) plans: Vec<HouseholdPlan>,
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// Which of the demo's secrets a seed is for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Secret {
+pub(crate) enum Secret {
     ValidatorKey,
     ConsensusTransport,
     ValidatorMesh,
@@ -62,7 +62,7 @@ pub(super) enum Secret {
 }
 
 /// 32 bytes for one purpose of one participant.
-pub(super) fn secret(seed: u64, secret: Secret, index: usize) -> [u8; 32] {
+pub(crate) fn secret(seed: u64, secret: Secret, index: usize) -> [u8; 32] {
     let purpose = format!("hidamari/demo/{secret:?}/{index}");
     *Digest::of(&[&seed.to_le_bytes(), purpose.as_bytes()]).as_bytes()
 }
@@ -74,7 +74,7 @@ fn identifier(seed: u64, purpose: Secret, index: usize) -> [u8; 16] {
     id
 }
 
-pub(super) fn party_of(seed: u64, index: usize) -> PartyId {
+pub(crate) fn party_of(seed: u64, index: usize) -> PartyId {
     PartyId::from_bytes(identifier(seed, Secret::PartyId, index))
 }
 
@@ -116,7 +116,7 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
 /// # Errors
 /// [`DemoError::OtherDemo`] if the directory holds another one, [`DemoError::Damaged`] if its
 /// genesis cannot be read.
-pub(super) fn found_in(dir: &Path, options: &DemoOptions) -> Result<Founded, DemoError> {
+pub(crate) fn found_in(dir: &Path, options: &DemoOptions) -> Result<Founded, DemoError> {
     let path = dir.join("genesis.toml");
     let founded = found(options)?;
     if let Some(text) = read_text(&path)? {

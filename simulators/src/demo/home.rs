@@ -21,8 +21,8 @@ const PREDECESSORS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The demo's directory.
 #[derive(Debug)]
-pub(super) struct Home {
-    pub(super) dir: PathBuf,
+pub(crate) struct Home {
+    pub(crate) dir: PathBuf,
     temporary: bool,
     /// Held as long as the demo plays.
     _lock: File,
@@ -34,7 +34,7 @@ impl Home {
     /// # Errors
     /// [`DemoError::DataDirInUse`] if another demo has it, [`DemoError::StillRunning`] if
     /// processes of an earlier one do not end.
-    pub(super) async fn open(wanted: Option<&Path>) -> Result<Self, DemoError> {
+    pub(crate) async fn open(wanted: Option<&Path>) -> Result<Self, DemoError> {
         let (dir, temporary) = match wanted {
             Some(dir) => (dir.to_owned(), false),
             None => {

@@ -8,17 +8,17 @@
 
 mod counted;
 mod error;
-mod founding;
-mod home;
+pub(crate) mod founding;
+pub(crate) mod home;
 mod last_words;
 mod options;
 mod report;
 mod report_file;
-mod roles;
+pub(crate) mod roles;
 mod stage;
-mod supervisor;
+pub(crate) mod supervisor;
 mod view;
-mod watch;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -100,14 +100,14 @@ pub(super) fn cast(
 }
 
 /// Where one validator listens.
-struct ValidatorPlace {
+pub(crate) struct ValidatorPlace {
     consensus: SocketAddr,
     consensus_peer: String,
-    mesh: SocketAddr,
+    pub(crate) mesh: SocketAddr,
     http: SocketAddr,
 }
 
-fn validator_places(seed: u64, count: usize) -> Result<Vec<ValidatorPlace>, DemoError> {
+pub(crate) fn validator_places(seed: u64, count: usize) -> Result<Vec<ValidatorPlace>, DemoError> {
     // All are held until all are known, so that no port is handed out twice.
     let held = (0..count * 3).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
     let held = held.collect::<Result<Vec<_>, _>>().map_err(DemoError::NoPort)?;
@@ -122,7 +122,7 @@ fn validator_places(seed: u64, count: usize) -> Result<Vec<ValidatorPlace>, Demo
     Ok(addresses.chunks(3).enumerate().filter_map(place).collect())
 }
 
-fn write_validator(
+pub(crate) fn write_validator(
     folder: &Path,
     name: &str,
     seed: u64,
@@ -271,11 +271,11 @@ fn owner_limits(founded: &Founded, index: usize) -> OwnerLimits {
     OwnerLimits { sell_floor: at(percent(drawn[0], 5, 40)), buy_cap: at(percent(drawn[1], 60, 96)) }
 }
 
-fn multiaddr(address: SocketAddr) -> String {
+pub(crate) fn multiaddr(address: SocketAddr) -> String {
     format!("/ip4/{}/tcp/{}", address.ip(), address.port())
 }
 
-fn make_folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
+pub(crate) fn make_folder(dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
     let folder = dir.join(name);
     if folder.exists() && !folder.is_dir() {
         return Err(DemoError::damaged(&folder, "it is no directory"));

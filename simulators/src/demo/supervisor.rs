@@ -40,13 +40,13 @@ pub enum Role {
 
 /// How to start a process.
 #[derive(Debug, Clone)]
-pub(super) struct Recipe {
-    pub(super) name: String,
-    pub(super) role: Role,
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) environment: Vec<(String, String)>,
-    pub(super) log: PathBuf,
+pub(crate) struct Recipe {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) log: PathBuf,
 }
 
 /// How a process is.
@@ -76,14 +76,14 @@ pub struct ProcessHealth {
 
 impl ProcessHealth {
     /// Why it last ended, as far as anybody knows.
-    pub(super) fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         let known = self.last_words.as_deref().or(self.last_exit.as_deref());
         known.unwrap_or("it said nothing")
     }
 }
 
 /// All processes of a demo.
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     processes: Vec<Process>,
 }
 
@@ -103,20 +103,20 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`DemoError`] if one cannot even be started; those already started are ended.
-    pub(super) fn start(recipes: Vec<Recipe>) -> Result<Self, DemoError> {
+    pub(crate) fn start(recipes: Vec<Recipe>) -> Result<Self, DemoError> {
         let processes = recipes.into_iter().map(Process::start).collect::<Result<_, _>>()?;
         Ok(Self { processes })
     }
 
     /// Notices who has died, and starts those again whose pause is over. Call it often.
-    pub(super) fn tend(&mut self) {
+    pub(crate) fn tend(&mut self) {
         for process in &mut self.processes {
             process.tend();
         }
     }
 
     /// How everyone is.
-    pub(super) fn health(&self) -> Vec<ProcessHealth> {
+    pub(crate) fn health(&self) -> Vec<ProcessHealth> {
         self.processes.iter().map(Process::health).collect()
     }
 
@@ -136,7 +136,7 @@ impl Supervisor {
     }
 
     /// Asks everyone to end, and ends whoever does not in time.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         for process in &self.processes {
             if let Some(pid) = process.child.as_ref().and_then(Child::id) {
                 terminate(pid);

@@ -48,9 +48,9 @@ pub(super) struct DashboardSeen {
 
 /// What a process costs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Resources {
+pub(crate) struct Resources {
     pub(super) resident_bytes: u64,
-    pub(super) cpu_ms: u64,
+    pub(crate) cpu_ms: u64,
 }
 
 pub(super) struct Watcher {
@@ -174,7 +174,7 @@ fn read_json(path: &Path) -> Option<Value> {
 }
 
 /// Resident memory and CPU time of a process, as Linux counts them in `/proc`; `None` elsewhere.
-pub(super) fn resources(pid: u32) -> Option<Resources> {
+pub(crate) fn resources(pid: u32) -> Option<Resources> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

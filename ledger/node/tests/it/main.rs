@@ -5,6 +5,7 @@ mod consensus;
 mod consensus_kill;
 mod consensus_torn;
 mod growth;
+mod mempool;
 mod prune;
 mod repair;
 mod snapshot;
