@@ -10,7 +10,7 @@ use crate::bench::Bench;
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
 use crate::community::Community;
 use crate::failure::Failure;
-use crate::household::{Join, RotateKey};
+use crate::household::{Join, RotateKey, Statement};
 use crate::log::LogFilter;
 use crate::meters::UnitList;
 use crate::node_tools::Node;
@@ -214,6 +214,9 @@ pub(crate) enum AgentTool {
     Join(Join),
     /// Let a new key sign for the household from now on; the agent must be stopped
     RotateKey(RotateKey),
+    /// Write a month of the household with everything that proves it, for `hidamari verify
+    /// statement`
+    Statement(Statement),
     /// Look for meters on the network and on serial lines, and propose a profile for each
     #[command(after_help = SCAN_EXIT_CODES)]
     Scan(Scan),

@@ -13,6 +13,7 @@ mod invitation;
 mod keys;
 mod log;
 mod meters;
+mod month;
 mod node_tools;
 mod operator;
 mod process;

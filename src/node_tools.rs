@@ -1,20 +1,21 @@
 //! `hidamari node`: the service, and what is done to its ledger.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ledger_node::admin::{self, AdminError, AdminRequest};
+use ledger_node::admin::{self, Admin, AdminDone, AdminError, AdminRequest};
 use ledger_node::config::{LoadedNode, NodeConfig};
 use ledger_node::repair::{RepairProgress, RepairReport, RepairTask, repair};
 use ledger_node::restore::restore;
-use ledger_node::snapshot::write_snapshot;
-use ledger_node::store::{BackupProgress, Store};
+use ledger_node::store::{BackupProgress, ErasureEntry, Store};
+use market::member::PartyId;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Log, PassphraseFrom, RoleOrTool};
 use crate::failure::Failure;
+use crate::month::Month;
 use crate::{clock, log, process};
 
 /// How a tool ends.
@@ -52,6 +53,13 @@ pub(crate) enum Tool {
     /// Write the newest certified snapshot into a new file, while the node runs or not
     #[command(after_help = TOOL_EXIT_CODES)]
     Snapshot(Copy),
+    /// Write a party's month with everything that proves it, for `hidamari verify statement`
+    #[command(after_help = TOOL_EXIT_CODES)]
+    Statement(Statement),
+    /// Show how this node has erased a party, and its signed receipt; what is due is erased at once.
+    /// An operator asks all nodes for it by `hidamari operator erase`
+    #[command(after_help = TOOL_EXIT_CODES)]
+    Erase(Erase),
 }
 
 /// Whose ledger.
@@ -91,6 +99,30 @@ pub(crate) struct Copy {
     to: PathBuf,
 }
 
+/// `hidamari node statement`
+#[derive(Debug, Args)]
+pub(crate) struct Statement {
+    #[command(flatten)]
+    whose: Whose,
+    /// Whose month
+    party: PartyId,
+    /// Which month, by the community's clocks; what was posted in its blocks
+    #[arg(long, value_name = "YYYY-MM")]
+    month: Month,
+    /// The file to write; it must not be there yet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// `hidamari node erase`
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    #[command(flatten)]
+    whose: Whose,
+    /// Whom
+    party: PartyId,
+}
+
 /// `hidamari node restore`
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
@@ -112,8 +144,16 @@ pub(crate) fn run(tool: Tool) -> Result<ExitCode, Failure> {
     process::block_on(process::Size::Medium, async {
         match tool {
             Tool::Repair(options) => mend(options).await,
-            Tool::Backup(options) => copy(options, Content::Backup).await,
-            Tool::Snapshot(options) => copy(options, Content::Snapshot).await,
+            Tool::Backup(Copy { whose, to }) => {
+                let to = absolute(&to)?;
+                write(&whose, &whose.load()?, &to, AdminRequest::Backup { to: to.clone() }).await
+            }
+            Tool::Snapshot(Copy { whose, to }) => {
+                let to = absolute(&to)?;
+                write(&whose, &whose.load()?, &to, AdminRequest::Snapshot { to: to.clone() }).await
+            }
+            Tool::Statement(options) => state(options).await,
+            Tool::Erase(options) => erase(options).await,
             Tool::Restore(options) => put_back(options).await,
         }
     })
@@ -140,43 +180,75 @@ async fn mend(options: Repair) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Backup,
-    Snapshot,
+/// The node may work in another directory.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(Failure::start)
 }
 
-async fn copy(options: Copy, content: Content) -> Result<ExitCode, Failure> {
-    let node = options.whose.load()?;
-    // The node may work in another directory.
-    let to = std::path::absolute(&options.to).map_err(Failure::start)?;
-    let request = match content {
-        Content::Backup => AdminRequest::Backup { to: to.clone() },
-        Content::Snapshot => AdminRequest::Snapshot { to: to.clone() },
+async fn state(options: Statement) -> Result<ExitCode, Failure> {
+    let Statement { whose, party, month, out } = options;
+    let node = whose.load()?;
+    let (span, to) = (month.span(&node.genesis)?, absolute(&out)?);
+    let request = AdminRequest::Statement {
+        party: party.to_string(),
+        from_ms: span.from.as_millis(),
+        until_ms: span.until.as_millis(),
+        to: to.clone(),
     };
-    let tell = |BackupProgress { height, tip }: BackupProgress| {
-        tell_line(&format!("copied {height} of {tip} blocks"));
-    };
-    let height = match admin::ask(&node.data_dir, &request, tell).await {
-        Ok(height) => height,
-        Err(AdminError::NotRunning { .. }) if Store::exists(&node.data_dir) => {
-            let (store, _) =
-                Store::open(&node.data_dir, &node.genesis).await.map_err(Failure::start)?;
-            let copied = match content {
-                Content::Backup => {
-                    store.backup(&node.genesis, &to, tell).await.map_err(Failure::start)
-                }
-                Content::Snapshot => write_snapshot(&store, &to).await.map_err(Failure::start),
-            };
-            store.close().await;
-            copied?
-        }
-        Err(error) => return Err(Failure::start(error)),
+    write(&whose, &node, &to, request).await
+}
+
+async fn write(
+    whose: &Whose,
+    node: &LoadedNode,
+    to: &Path,
+    request: AdminRequest,
+) -> Result<ExitCode, Failure> {
+    let AdminDone::Written { height } = ask(node, &request).await? else {
+        return Ok(ExitCode::SUCCESS);
     };
     let json = serde_json::json!({ "file": to, "height": height });
-    print(options.whose.json, &json, || vec![format!("{}: height {height}", to.display())]);
+    print(whose.json, &json, || vec![format!("{}: height {height}", to.display())]);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn erase(options: Erase) -> Result<ExitCode, Failure> {
+    let node = options.whose.load()?;
+    let request = AdminRequest::Erase { party: options.party.to_string() };
+    if let AdminDone::Erased(entry) = ask(&node, &request).await? {
+        print(options.whose.json, &entry, || {
+            let ErasureEntry { party, requested_at_height, heights, leaves_count, .. } = &entry;
+            let blocks = heights.len();
+            vec![
+                format!(
+                    "{party} is erased here: {leaves_count} leaves of {blocks} blocks, as block \
+                     {requested_at_height} asks."
+                ),
+                format!("Validator {} has signed: {}", entry.validator, entry.signature),
+            ]
+        });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the running node, or opens the ledger of one that does not run.
+async fn ask(node: &LoadedNode, request: &AdminRequest) -> Result<AdminDone, Failure> {
+    let tell = |BackupProgress { height, tip }: BackupProgress| {
+        tell_line(&format!("{height} of {tip} blocks"));
+    };
+    match admin::ask(&node.data_dir, request, tell).await {
+        Err(AdminError::NotRunning { .. }) if Store::exists(&node.data_dir) => {
+            let opened = Store::open(&node.data_dir, &node.genesis).await;
+            let (store, _) = opened.map_err(Failure::start)?;
+            let (genesis, key) = (node.genesis.clone(), node.consensus.signing_key.clone());
+            let admin =
+                Admin { data_dir: node.data_dir.clone(), store: store.clone(), genesis, key };
+            let done = admin.carry_out(request, tell).await;
+            store.close().await;
+            done.map_err(Failure::start)
+        }
+        answered => answered.map_err(Failure::start),
+    }
 }
 
 async fn put_back(options: Restore) -> Result<ExitCode, Failure> {

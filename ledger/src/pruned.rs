@@ -5,7 +5,9 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::hash::Digest;
+use market::keys::PublicKey;
 use market::member::PartyId;
+use std::collections::BTreeSet;
 
 use crate::block::{Block, Header};
 use crate::merkle;
@@ -27,10 +29,32 @@ pub enum KeptLeaf<T> {
     },
 }
 
+/// By what a party is known in blocks: its identifier, and the invitations by which it came, which
+/// stand for it in the messages of joining.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    party: PartyId,
+    invitations: BTreeSet<PublicKey>,
+}
+
+impl Traces {
+    /// A party's, before any block was looked at.
+    pub fn of(party: PartyId) -> Self {
+        Self { party, invitations: BTreeSet::new() }
+    }
+
+    /// Learns the party's invitations from what a block says. Invitations stand in earlier blocks
+    /// than what uses them, so all blocks are looked at before any is erased.
+    pub fn learn<'a>(&mut self, said: impl IntoIterator<Item = &'a Transaction>) {
+        let of_party = said.into_iter().filter(|said| said.concerns(&self.party));
+        self.invitations.extend(of_party.filter_map(Transaction::invitation));
+    }
+}
+
 /// What leaves of a block have in common.
 pub trait SaltedLeaf: BorshSerialize + BorshDeserialize {
-    /// Whether a party is named in it.
-    fn names(&self, party: &PartyId) -> bool;
+    /// Whether a party can be told from it.
+    fn tells_of(&self, traces: &Traces) -> bool;
 
     /// Its hash.
     fn salted(&self, salt: &LeafSalt) -> Digest {
@@ -39,14 +63,15 @@ pub trait SaltedLeaf: BorshSerialize + BorshDeserialize {
 }
 
 impl SaltedLeaf for Transaction {
-    fn names(&self, party: &PartyId) -> bool {
-        self.concerns(party)
+    fn tells_of(&self, traces: &Traces) -> bool {
+        let invited = |invitation| traces.invitations.contains(&invitation);
+        self.concerns(&traces.party) || self.invitation().is_some_and(invited)
     }
 }
 
 impl SaltedLeaf for ResultLeaf {
-    fn names(&self, party: &PartyId) -> bool {
-        self.concerns(party)
+    fn tells_of(&self, traces: &Traces) -> bool {
+        self.concerns(&traces.party)
     }
 }
 
@@ -115,10 +140,15 @@ impl PrunedBlock {
         Self { header: block.header.clone(), transactions, results }
     }
 
-    /// Forgets every leaf that names a party; returns how many there were.
-    pub fn erase(&mut self, party: &PartyId) -> usize {
-        erase(&mut self.transactions, |leaf| leaf.names(party))
-            .saturating_add(erase(&mut self.results, |leaf| leaf.names(party)))
+    /// The transactions that are not forgotten.
+    pub fn said(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.iter().filter_map(KeptLeaf::leaf)
+    }
+
+    /// Forgets every leaf that tells of a party; returns how many there were.
+    pub fn erase(&mut self, traces: &Traces) -> usize {
+        erase(&mut self.transactions, |leaf| leaf.tells_of(traces))
+            .saturating_add(erase(&mut self.results, |leaf| leaf.tells_of(traces)))
     }
 
     /// Forgets every leaf: what stays is the header and as many hashes as there were leaves.

@@ -227,6 +227,15 @@ impl State {
         self.settled.get(&period)
     }
 
+    /// Whether nothing about a period can change any more: its time for that is over, and nothing of
+    /// it is kept to be settled.
+    pub fn is_final(&self, period: DeliveryPeriod) -> bool {
+        self.rules().final_at(period) <= self.time()
+            && self.settlement(period).is_none()
+            && self.trades(period).is_empty()
+            && self.book(period).is_none()
+    }
+
     /// All accounts.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts

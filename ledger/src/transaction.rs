@@ -10,7 +10,7 @@ use market::signed::Envelope;
 use market::standing::StandingCurve;
 use market::time::DeliveryPeriod;
 
-use crate::acts::{Join, OperatorAct, PartyAct, Signer};
+use crate::acts::{Join, Measure, OperatorAct, PartyAct, Signer};
 
 /// The largest encoded transaction, in bytes: a tariff with a price of its own for every quarter of
 /// an hour of a week has about 15,000. It is also the most that the mesh carries.
@@ -77,6 +77,29 @@ impl Transaction {
             Self::Join(_) => false,
             Self::PartyAct(envelope) => envelope.unverified().party == *party,
             Self::OperatorAct(envelope) => envelope.unverified().measure.names(party),
+        }
+    }
+
+    /// The invitation that it opens, uses, confirms or takes back.
+    pub fn invitation(&self) -> Option<PublicKey> {
+        match self {
+            Self::Join(envelope) => Some(envelope.unverified().invitation),
+            Self::OperatorAct(envelope) => match &envelope.unverified().measure {
+                Measure::Invite { invitation, .. }
+                | Measure::CancelInvitation { invitation }
+                | Measure::Enrol { invitation, .. } => Some(*invitation),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The party that it asks to forget.
+    pub fn to_erase(&self) -> Option<PartyId> {
+        let Self::OperatorAct(envelope) = self else { return None };
+        match envelope.unverified().measure {
+            Measure::Erase { party } => Some(party),
+            _ => None,
         }
     }
 

@@ -4,7 +4,6 @@
 //! read decimals; this module is the only way between the two.
 
 use std::fmt;
-use std::str::FromStr;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -53,7 +52,10 @@ pub struct NotADecimal {
 /// [`NotADecimal`] if the text is none, has more places, or leaves the range of 64 bits.
 pub fn parse_millionths(text: &str) -> Result<i64, NotADecimal> {
     let fail = || NotADecimal { text: text.to_owned() };
-    let decimal = Decimal::from_str(text.trim()).map_err(|_| fail())?;
+    let text = text.trim();
+    // It would read 1_000 as a thousand, and round a text that is longer than it can hold.
+    let decimal = Decimal::from_str_exact(text).ok().filter(|_| !text.contains('_'));
+    let decimal = decimal.ok_or_else(fail)?;
     let scaled = decimal.checked_mul(Decimal::from(1_000_000)).ok_or_else(fail)?;
     if !scaled.fract().is_zero() {
         return Err(fail());
@@ -76,7 +78,11 @@ mod tests {
     #[test]
     fn a_seventh_place_is_refused_not_rounded() {
         assert!(parse_millionths("0.0000001").is_err());
+        assert!(parse_millionths("0.0000000000000000000000000000000000001").is_err());
+        assert!(parse_millionths("0.32500000000000000000000000000000001").is_err());
+        assert_eq!(parse_millionths("0.3250000"), Ok(325_000));
         assert!(parse_millionths("1e99").is_err());
         assert!(parse_millionths("ten").is_err());
+        assert!(parse_millionths("1_000").is_err());
     }
 }

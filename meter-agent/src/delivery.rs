@@ -103,7 +103,7 @@ impl Delivery {
     pub(crate) fn committed(&mut self, hash: &Digest, now: Instant) {
         let Some(pending) = self.pending.remove(hash) else { return };
         self.committed_count = self.committed_count.saturating_add(1);
-        let is_order = pending.message.key.kind != MessageKind::Reading;
+        let is_order = matches!(pending.message.key.kind, MessageKind::Bid | MessageKind::Offer);
         if let Some(signed) = pending.signed.filter(|_| is_order) {
             let took_ms = now.saturating_duration_since(signed).as_millis();
             if self.latencies_ms.len() >= LATENCIES_KEPT {
@@ -170,7 +170,7 @@ mod tests {
         let bytes = format!("{period:?} {sequence}").into_bytes();
         Message {
             hash: Digest::of(&[&bytes]),
-            key: MessageKey { kind: MessageKind::Offer, period },
+            key: MessageKey { kind: MessageKind::Offer, period: Some(period) },
             sequence,
             bytes,
             useless_from: start,

@@ -5,11 +5,14 @@ use ledger::block::{BlockHash, Header};
 use ledger::certificate::CommitCertificate;
 use ledger::follower::{LightFollower, NotFollowed};
 use ledger::genesis::Genesis;
-use ledger::results::{ResultLeaf, ServedBlock};
+use ledger::results::{ClearingSummary, ResultLeaf, ServedBlock};
 use ledger::transaction::Transaction;
 use market::answer::Answer;
+use market::gate::GateIndex;
 use market::member::PartyId;
-use market::time::Timestamp;
+use market::price::Price;
+use market::time::{DeliveryPeriod, Timestamp};
+use market::zone::ZoneId;
 use mesh::{BlockRequest, Mesh, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,8 +54,17 @@ pub(crate) struct Followed {
     pub(crate) time: Timestamp,
     pub(crate) effects: Option<BlockEffects>,
     pub(crate) answers: Vec<Answer>,
+    pub(crate) auctions: Vec<Auction>,
     /// All settlements so far, if this block changed them.
     pub(crate) totals: Option<Totals>,
+}
+
+/// What a gate decided in the household's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Auction {
+    pub(crate) period: DeliveryPeriod,
+    pub(crate) gate: GateIndex,
+    pub(crate) price: Option<Price>,
 }
 
 /// The follower of one household.
@@ -61,6 +73,7 @@ pub(crate) struct Follow {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) outbox: Outbox,
     pub(crate) party: PartyId,
+    pub(crate) zone: ZoneId,
     pub(crate) announcements: mpsc::Receiver<Announcement>,
     pub(crate) followed: mpsc::Sender<Followed>,
 }
@@ -329,10 +342,25 @@ impl Following {
             time,
             effects: concerns.then_some(effects),
             answers,
+            auctions: auctions(self.follow.zone, leaves),
             totals,
         };
         self.follow.followed.send(followed).await.map_err(|_| Stopped::Ended)
     }
+}
+
+/// The gates that a block closed, as seen from a zone.
+fn auctions(zone: ZoneId, leaves: &[ResultLeaf]) -> Vec<Auction> {
+    let summaries = leaves.iter().filter_map(|leaf| match leaf {
+        ResultLeaf::Clearing(summary) => Some(summary),
+        _ => None,
+    });
+    let seen = |summary: &ClearingSummary| {
+        let here = summary.zones.iter().find(|result| result.zone == zone);
+        let price = here.and_then(|result| result.price);
+        Auction { period: summary.period, gate: summary.gate, price }
+    };
+    summaries.map(seen).collect()
 }
 
 /// What it means that a neighbour's block is not followed.

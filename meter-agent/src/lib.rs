@@ -6,12 +6,14 @@
 //! | [`commission`], [`scan`] | [`commission::Report`], [`scan::Found`] | check, scan |
 //! | [`interval`] | [`interval::ClosedInterval`] | take |
 //! | [`forecast`], [`strategy`] | [`forecast::NetPosition`], [`strategy::Curve`] | forecast, plan |
+//! | [`battery`] | [`battery::Plan`] | plan |
 //! | [`signer`], [`outbox`] | [`outbox::Message`] | sign, store |
 //! | [`status`] | [`status::Status`] | |
 //!
 //! [`run`] is the whole agent. It needs the meter's Modbus words, its configuration, and what it
 //! hears on the mesh; nothing else reaches it.
 
+pub mod battery;
 pub mod commission;
 pub mod config;
 pub mod error;

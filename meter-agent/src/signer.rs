@@ -7,6 +7,7 @@ use market::member::{Member, MeteringPointId, PartyId};
 use market::order::{Order, Preferences, Side, Step};
 use market::reading::{IntervalReading, Quality};
 use market::signed::Signed;
+use market::standing::StandingCurve;
 use market::time::{DeliveryPeriod, Timestamp};
 
 use crate::interval::ClosedInterval;
@@ -34,6 +35,15 @@ pub enum Content {
         /// Whom and what to favour.
         preferences: Preferences,
     },
+    /// A standing curve for the gate after delivery; without steps the default holds again.
+    Curve {
+        /// Bid or offer.
+        side: Side,
+        /// Best limit first.
+        steps: Vec<Step>,
+        /// Whom and what to favour.
+        preferences: Preferences,
+    },
     /// An interval reading.
     Reading(ClosedInterval),
 }
@@ -41,10 +51,10 @@ pub enum Content {
 /// Which sequence numbers a message draws from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageKey {
-    /// Bid, offer or reading.
+    /// What it is.
     pub kind: MessageKind,
-    /// Of which period.
-    pub period: DeliveryPeriod,
+    /// Of which period; a standing curve is of none.
+    pub period: Option<DeliveryPeriod>,
 }
 
 /// What a message is.
@@ -56,6 +66,20 @@ pub enum MessageKind {
     Offer,
     /// An interval reading.
     Reading,
+    /// A standing curve to buy.
+    StandingBid,
+    /// A standing curve to sell.
+    StandingOffer,
+}
+
+impl MessageKind {
+    /// A standing curve's.
+    pub fn standing(side: Side) -> Self {
+        match side {
+            Side::Buy => Self::StandingBid,
+            Side::Sell => Self::StandingOffer,
+        }
+    }
 }
 
 impl From<Side> for MessageKind {
@@ -72,10 +96,13 @@ impl Content {
     pub fn key(&self) -> MessageKey {
         match self {
             Self::Order { period, side, .. } => {
-                MessageKey { kind: (*side).into(), period: *period }
+                MessageKey { kind: (*side).into(), period: Some(*period) }
+            }
+            Self::Curve { side, .. } => {
+                MessageKey { kind: MessageKind::standing(*side), period: None }
             }
             Self::Reading(closed) => {
-                MessageKey { kind: MessageKind::Reading, period: closed.period }
+                MessageKey { kind: MessageKind::Reading, period: Some(closed.period) }
             }
         }
     }
@@ -86,13 +113,18 @@ pub fn sequence_of(transaction: &Transaction) -> Option<(MessageKey, PartyId, u6
     match transaction {
         Transaction::Order(envelope) => {
             let order = envelope.unverified();
-            let key = MessageKey { kind: order.side.into(), period: order.period };
+            let key = MessageKey { kind: order.side.into(), period: Some(order.period) };
             Some((key, order.party, order.sequence))
         }
         Transaction::Reading(envelope) => {
             let reading = envelope.unverified();
-            let key = MessageKey { kind: MessageKind::Reading, period: reading.period };
+            let key = MessageKey { kind: MessageKind::Reading, period: Some(reading.period) };
             Some((key, reading.party, reading.sequence))
+        }
+        Transaction::Curve(envelope) => {
+            let curve = envelope.unverified();
+            let key = MessageKey { kind: MessageKind::standing(curve.side), period: None };
+            Some((key, curve.party, curve.sequence))
         }
         _ => None,
     }
@@ -141,6 +173,19 @@ impl Signer {
                 };
                 let signed = Signed::sign(order, &self.chain, &self.key);
                 Transaction::Order(signed.into_envelope())
+            }
+            Content::Curve { side, steps, preferences } => {
+                let curve = StandingCurve {
+                    community: self.chain,
+                    party: self.party,
+                    metering_point: self.metering_point,
+                    side: *side,
+                    steps: steps.clone(),
+                    sequence,
+                    preferences: preferences.clone(),
+                };
+                let signed = Signed::sign(curve, &self.chain, &self.key);
+                Transaction::Curve(signed.into_envelope())
             }
             Content::Reading(closed) => {
                 let signed = Signed::sign(self.reading(closed, sequence), &self.chain, &self.key);

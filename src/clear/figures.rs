@@ -23,10 +23,12 @@ pub(crate) fn price(text: &str) -> Result<Price, String> {
         let advice = if point { ", with a point and not a comma" } else { "" };
         return Err(format!("a decimal number such as 0.25 or -3{advice}"));
     }
-    if fraction.trim_end_matches('0').len() > PLACES {
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > PLACES {
         return Err(format!("at most {PLACES} places"));
     }
-    let micros = parse_millionths(text.trim_end_matches('.')).ok();
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let micros = parse_millionths(&format!("{sign}{whole}.{fraction}0")).ok();
     let micros = micros.filter(|micros| (-PRICE_MAX..=PRICE_MAX).contains(micros));
     micros.map(Price::from_micros_per_kwh).ok_or_else(|| {
         let most = Price::from_micros_per_kwh(PRICE_MAX);

@@ -168,6 +168,7 @@ impl<const N: usize> Rows<'_, N> {
             let fields = self.record.len();
             let column = Column { number: fields.min(N).saturating_add(1), name: "" };
             let found = match fields {
+                _ if self.is_quote_open() => "a quote that is not closed".to_owned(),
                 1 => "a row of one field".to_owned(),
                 _ => format!("a row of {fields} fields"),
             };
@@ -177,6 +178,13 @@ impl<const N: usize> Rows<'_, N> {
             problems.add(self.sheet.problem(self.at, Some(column), found, expected));
         }
         None
+    }
+
+    /// Whether the record in hand is all that is left, because a quote in it has no end.
+    fn is_quote_open(&self) -> bool {
+        let bytes = self.sheet.text.as_bytes().get(self.at..position(&self.reader));
+        let quotes = bytes.unwrap_or_default().iter().filter(|byte| **byte == b'"').count();
+        !quotes.is_multiple_of(2)
     }
 
     /// Goes to the next record that is not empty.
@@ -347,6 +355,15 @@ mod tests {
         assert_eq!(problems, "");
         assert_eq!(rows[0], (2, "x, \"y\"".to_owned(), "1\n2".to_owned()));
         assert_eq!(rows[1].0, 4);
+    }
+
+    #[test]
+    fn a_quote_without_an_end_is_named_where_it_begins() {
+        let (rows, problems) = read(b"a,b\n1,2\n\"3,4\n5,6\n");
+        assert_eq!(rows.len(), 1);
+        let told =
+            "f.csv, line 3, column 2: found a quote that is not closed, expected 2, separated";
+        assert!(problems.contains(told), "{problems}");
     }
 
     #[test]

@@ -270,7 +270,7 @@ fn every_mistake_in_a_row_is_named_with_its_line_and_column() {
         ("a,p,attic,bid,1,1", "column 3 (zone): found \"attic\", expected nothing, as in line 2"),
         ("a,p,,bid,1", "column 6: found a row of 5 fields, expected 6, separated by commas"),
         ("a,p,,bid,0,25,1", "column 7: found a row of 7 fields, expected 6, separated by commas"),
-        ("a,\"p,,bid,1,1", "found a row of 2 fields, expected 6"),
+        ("a,\"p,,bid,1,1", "column 3: found a quote that is not closed, expected 6"),
         ("\"a\nb\",p,,bid,1,1", "column 1 (id): found \"a\\nb\", expected a name of 1 to 64"),
     ] {
         let refused = row_refusal(&format!("x,p,,bid,1,1\n{row}\n"));

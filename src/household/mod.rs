@@ -1,16 +1,18 @@
 //! What a household and its installer do beside trading: `hidamari agent join`, `rotate-key`,
-//! `scan` and `check`.
+//! `statement`, `scan` and `check`.
 
 mod files;
 mod join;
 mod options;
 mod rotate;
+mod statement;
 
 use std::process::ExitCode;
 
 use join::join;
-pub(crate) use options::{Join, RotateKey};
+pub(crate) use options::{Join, RotateKey, Statement};
 use rotate::rotate;
+use statement::statement;
 
 use crate::cli::AgentTool;
 use crate::failure::Failure;
@@ -31,6 +33,10 @@ pub(crate) async fn run(tool: AgentTool) -> Result<ExitCode, Failure> {
             log::start(&options.log, "error");
             let clock = clock::choose(options.clock.as_deref())?;
             rotate(options, clock).await
+        }
+        AgentTool::Statement(options) => {
+            log::start(&options.log, "error");
+            statement(options).await
         }
         AgentTool::Scan(options) => meters::scan(&options).await,
         AgentTool::Check(options) => meters::check(&options).await,

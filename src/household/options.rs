@@ -1,4 +1,4 @@
-//! What joining and changing keys can be told.
+//! What joining, changing keys and statements can be told.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{Log, PassphraseFrom};
 use crate::keys::NewKeys;
+use crate::month::Month;
 
 /// `hidamari agent join`
 #[derive(Debug, Args)]
@@ -64,6 +65,26 @@ pub(crate) struct RotateKey {
     /// A scaled clock instead of the system's, as the demo hands it to its processes
     #[arg(long, env = "HIDAMARI_CLOCK", value_name = "MARKET_MS@REAL_MS*SPEED", hide = true)]
     pub(crate) clock: Option<String>,
+    /// What to log
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// `hidamari agent statement`
+#[derive(Debug, Args)]
+pub(crate) struct Statement {
+    /// The agent's configuration file; the agent may run meanwhile
+    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Which month, by the community's clocks; what was posted in its blocks
+    #[arg(long, value_name = "YYYY-MM")]
+    pub(crate) month: Month,
+    /// The file to write; it must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Answer in JSON
+    #[arg(id = "answer_json", long = "json")]
+    pub(crate) json: bool,
     /// What to log
     #[command(flatten)]
     pub(crate) log: Log,

@@ -191,10 +191,34 @@ export async function checkUse({ context, base, check, views }) {
   }
 }
 
+/** Whatever the strip has to say, what lies below it stays where it is. */
+export async function checkStrip({ context, base, check }) {
+  for (const size of [DESKTOP, PHONE]) {
+    await inPage({ context, check }, `a halt moves nothing (${size.name})`, size, async (page) => {
+      const top = () => page.locator('h1').evaluate((title) => title.getBoundingClientRect().top);
+      await visit(page, `${base}/?lang=en`);
+      const calm = await top();
+      const status = await (await page.request.get(`${base}/api/v1/status`)).json();
+      const words = 'Two of four validators do not answer: trading stands still until they do.';
+      const halted = { ...status, state: 'halted', detail: { en: words, ja: words, de: words } };
+      await page.route('**/api/v1/events', (route) =>
+        route.fulfill({
+          contentType: 'text/event-stream',
+          body: `event: status\ndata: ${JSON.stringify(halted)}\n\n`,
+        }),
+      );
+      await visit(page, `${base}/?lang=en`);
+      await page.locator('[data-state] [role="status"] .sentence').waitFor({ timeout: 10_000 });
+      const troubled = await top();
+      return troubled !== calm && `the title stands at ${troubled} instead of ${calm}`;
+    });
+  }
+}
+
 async function saveReceipt(page, base) {
   // The latest auction's block holds receipts of its clearing, whoever traded.
   const auction = await (await page.request.get(`${base}/api/v1/auctions/latest`)).json();
-  await visit(page, `${base}/ledger/${auction.height}?lang=en`);
+  await visit(page, `${base}/ledger/${auction.height}/0?lang=en`);
   const link = page.locator('a[download][href^="/api/v1/receipts/"]').first();
   const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
   const failure = await download.failure();

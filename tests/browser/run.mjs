@@ -12,7 +12,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import axe from 'axe-core';
 import { chromium } from 'playwright-core';
-import { checkFlows, checkLive, checkSettlement, checkUse } from './behaviour.mjs';
+import { checkFlows, checkLive, checkSettlement, checkStrip, checkUse } from './behaviour.mjs';
+import { checkProofs } from './proofs.mjs';
 import { checkView } from './views.mjs';
 
 const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8080').replace(
@@ -22,12 +23,21 @@ const base = (process.argv[2] ?? process.env.HIDAMARI_URL ?? 'http://127.0.0.1:8
 const patience_ms = Number(process.env.HIDAMARI_PATIENCE_S ?? '300') * 1000;
 const out = join(dirname(fileURLToPath(import.meta.url)), 'out');
 
-const SIZES = [
-  { name: 'desktop', width: 1280, height: 900 },
-  { name: 'phone', width: 390, height: 844 },
+const SIZES = {
+  wide: { name: 'wide', width: 2560, height: 1300 },
+  desktop: { name: 'desktop', width: 1280, height: 900 },
+  phone: { name: 'phone', width: 390, height: 844 },
+  narrow: { name: 'narrow', width: 360, height: 740 },
+};
+/** Every size, scheme and language, each beside several of the others: not their product. */
+const LOOKS = [
+  { size: SIZES.desktop, scheme: 'light', language: 'en' },
+  { size: SIZES.desktop, scheme: 'dark', language: 'ja' },
+  { size: SIZES.phone, scheme: 'light', language: 'ja' },
+  { size: SIZES.phone, scheme: 'dark', language: 'en' },
+  { size: SIZES.narrow, scheme: 'light', language: 'de' },
+  { size: SIZES.wide, scheme: 'dark', language: 'de' },
 ];
-const SCHEMES = ['light', 'dark'];
-const LANGUAGES = ['en', 'ja'];
 const FLAGS = [
   '--headless',
   '--no-sandbox',
@@ -81,10 +91,16 @@ async function addresses() {
   if (community.household_pages === 'open') {
     const households = await readJson('/households');
     const shown = households.find((household) => household.sells) ?? households[0];
-    if (shown) views.household = `/households/${shown.party}`;
+    if (shown) {
+      views.household = `/households/${shown.party}`;
+      views.history = `/households/${shown.party}?span=month`;
+      const [trade] = await readJson(`/households/${shown.party}/trades`);
+      if (trade) views.trade = trade.receipt.replace('/api/v1/receipts/', '/ledger/');
+    }
   }
   const auction = await readJson('/auctions/latest');
   views.block = `/ledger/${auction.height}`;
+  views.receipt = `/ledger/${auction.height}/0`;
   return views;
 }
 
@@ -94,6 +110,8 @@ async function withBrowser(run) {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: FLAGS,
     acceptDownloads: true,
+    // It would answer for the server that is under test.
+    serviceWorkers: 'block',
   });
   try {
     await run(context);
@@ -108,19 +126,17 @@ async function main() {
   await firstSettlement();
   const views = await addresses();
   await withBrowser(async (context) => {
-    for (const size of SIZES) {
-      for (const scheme of SCHEMES) {
-        for (const language of LANGUAGES) {
-          for (const [view, path] of Object.entries(views)) {
-            const look = { view, path, size, scheme, language };
-            await checkView({ context, base, out, check, axe, look });
-          }
-        }
+    const { trade: _, ...looked } = views;
+    for (const look of LOOKS) {
+      for (const [view, path] of Object.entries(looked)) {
+        await checkView({ context, base, out, check, axe, look: { ...look, view, path } });
       }
     }
+    await checkProofs({ context, base, check, views });
     await checkFlows({ context, base, check });
     await checkSettlement({ context, base, check, views });
     await checkUse({ context, base, check, views });
+    await checkStrip({ context, base, check });
     await checkLive({ context, base, check, patience_ms });
   });
 }

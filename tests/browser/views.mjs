@@ -18,10 +18,21 @@ export async function openPage(context, { size, scheme = 'light' }) {
   await page.setViewportSize({ width: size.width, height: size.height });
   await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'no-preference' });
   await page.addInitScript(() => {
-    window.layoutShift = 0;
+    window.layoutShifts = [];
+    const nameOf = (node) => {
+      const element = node?.nodeType === Node.TEXT_NODE ? node.parentElement : node;
+      if (!element) return 'something that is gone';
+      const words = (element.textContent ?? '').replace(/\s+/g, ' ').trim().slice(0, 30);
+      return `${element.tagName.toLowerCase()} "${words}"`;
+    };
     new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) {
-        if (!entry.hadRecentInput) window.layoutShift += entry.value;
+      for (const { value, hadRecentInput, sources } of list.getEntries()) {
+        if (hadRecentInput) continue;
+        const moved = sources.map(
+          ({ node, previousRect: before, currentRect: after }) =>
+            `${nameOf(node)} from ${Math.round(before.y)} to ${Math.round(after.y)}`,
+        );
+        window.layoutShifts.push({ value, moved });
       }
     }).observe({ type: 'layout-shift', buffered: true });
   });
@@ -35,15 +46,23 @@ export async function visit(page, address) {
   await page.waitForTimeout(400);
 }
 
+/** What moved, if all that moved is more than a person should bear. */
+async function jumps(page) {
+  const shifts = await page.evaluate(() => window.layoutShifts);
+  const sum = shifts.reduce((total, { value }) => total + value, 0);
+  if (sum <= LAYOUT_SHIFT_MAX) return '';
+  const told = shifts.map(({ value, moved }) => `${value.toFixed(3)}: ${moved.join(', ')}`);
+  return `layout shift ${sum.toFixed(3)} (${told.join('; ')})`;
+}
+
 /** Console, accessibility, width, language, scheme, layout shift; and a screenshot to look at. */
 export async function checkView({ context, base, out, check, axe, look }) {
   const { view, path, size, scheme, language } = look;
   const name = `${view}-${size.name}-${scheme}-${language}`;
   const { page, errors } = await openPage(context, { size, scheme });
   try {
-    await visit(page, `${base}${path}?lang=${language}`);
-    const shift = await page.evaluate(() => window.layoutShift);
-    check(`${name}: nothing jumps`, shift > LAYOUT_SHIFT_MAX && `layout shift ${shift.toFixed(3)}`);
+    await visit(page, `${base}${path}${path.includes('?') ? '&' : '?'}lang=${language}`);
+    check(`${name}: nothing jumps`, await jumps(page));
 
     const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     check(`${name}: fits the width`, width[0] > width[1] && `${width[0]} px in ${width[1]} px`);

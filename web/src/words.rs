@@ -1,4 +1,4 @@
-//! Sentences for people, in the page's two languages.
+//! Sentences for people, in English and Japanese.
 
 use ledger::posting::{Account, Cause, Posting};
 use ledger::results::{ClearingSummary, CommunitySettled, ResultLeaf, Settled};

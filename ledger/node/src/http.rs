@@ -19,7 +19,7 @@ use crate::clock_offset::ClockOffset;
 use crate::consensus::{ConsensusStatus, Phase, engine_metrics};
 use crate::mempool::Mempool;
 use crate::metrics::NodeMetrics;
-use crate::store::{ErasureReceipt, Finding, Store};
+use crate::store::{ErasureEntry, Finding, Store};
 
 /// What the pages read from.
 #[derive(Clone)]
@@ -137,17 +137,6 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
     })
 }
 
-/// A receipt for what was erased, as `/erasures` lists it.
-#[derive(Debug, Serialize)]
-struct ErasureEntry {
-    requested_at_height: u64,
-    party: String,
-    heights: Vec<u64>,
-    leaves_count: u64,
-    validator: String,
-    signature: String,
-}
-
 async fn erasures(
     Shared(pages): Shared<Pages>,
 ) -> Result<Json<Vec<ErasureEntry>>, (StatusCode, String)> {
@@ -155,13 +144,5 @@ async fn erasures(
     let receipts = pages.store.erasures(&chain).await;
     let receipts =
         receipts.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")))?;
-    let entry = |receipt: ErasureReceipt| ErasureEntry {
-        requested_at_height: receipt.erasure.requested_at,
-        party: receipt.erasure.party.to_string(),
-        heights: receipt.erasure.heights,
-        leaves_count: receipt.erasure.leaves_count,
-        validator: receipt.validator.to_string(),
-        signature: receipt.signature.to_string(),
-    };
-    Ok(Json(receipts.into_iter().map(entry).collect()))
+    Ok(Json(receipts.into_iter().map(ErasureEntry::from).collect()))
 }

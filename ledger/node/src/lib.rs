@@ -13,7 +13,8 @@
 //! | [`repair`] | mends a stopped node's store from other nodes |
 //! | [`snapshot`] | the certified state after a block, from which a node can start |
 //! | [`restore`] | starts a ledger from a backup |
-//! | [`admin`] | asks a running node for a backup or a snapshot |
+//! | [`statement`] | a party's month with everything that proves it |
+//! | [`admin`] | asks a running node for what only it can do |
 //! | `upkeep` | checks the store again, forgets old bodies, answers the operator |
 //! | [`mempool`] | what waits for a block |
 //! | [`data_dir`] | the data directory, held by one process |
@@ -41,6 +42,7 @@ pub mod node;
 pub mod repair;
 pub mod restore;
 pub mod snapshot;
+pub mod statement;
 pub mod store;
 pub mod submit;
 mod upkeep;

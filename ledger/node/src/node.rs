@@ -122,9 +122,16 @@ pub async fn run(
         announced: announced.clone(),
         genesis: Arc::new(borsh::to_vec(&genesis).unwrap_or_default()),
     };
+    let key = consensus.signing_key.clone();
     let (store_kept, state_watched) = (store.clone(), state.clone());
-    let upkeep =
-        Upkeep { store: store_kept, genesis, data_dir, state: state_watched, prune_after_days };
+    let upkeep = Upkeep {
+        store: store_kept,
+        genesis,
+        data_dir,
+        state: state_watched,
+        prune_after_days,
+        key,
+    };
     let pages = Pages {
         moniker,
         state,

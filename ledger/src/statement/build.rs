@@ -62,33 +62,105 @@ impl StatementBundle {
         if ends.0 >= ends.1 {
             return Err(BundleError::NoSpan { opening: ends.0, closing: ends.1 });
         }
-        let (mut found, mut anchors) = (Vec::new(), [None, None]);
+        let mut collector = Collector::of(party);
+        if ends.0 == 0 {
+            collector.open(opening)?;
+        }
         for served in blocks {
-            let ServedBlock { committed, results } = served;
-            let height = committed.block.header.height;
-            for (anchor, end) in anchors.iter_mut().zip([ends.0, ends.1]) {
-                if height == end {
-                    let header = committed.block.header.clone();
-                    *anchor = Some((header, committed.certificate.clone()));
-                }
+            let height = served.committed.block.header.height;
+            if height > ends.1 {
+                break;
             }
-            let results = results.ok_or(BundleError::NoResults(height))?;
-            if height <= ends.1 {
-                found.extend(Candidate::of(&party, &committed, results));
+            collector.see(served)?;
+            if height == ends.0 {
+                collector.open(opening)?;
             }
         }
-        let [first, last] = anchors;
-        let opening = match opening.height() {
+        if collector.opening.is_none() {
+            return Err(BundleError::NoBlock(ends.0));
+        }
+        collector.close(closing, handovers)
+    }
+}
+
+/// Collects a bundle block by block, for whoever recomputes the states on the way.
+#[derive(Debug)]
+pub struct Collector {
+    party: PartyId,
+    found: Vec<Candidate>,
+    last: Option<(Header, CommitCertificate)>,
+    /// The opening state's height and what proves it, once the statement is open.
+    opening: Option<(u64, Option<Anchor>)>,
+}
+
+impl Collector {
+    /// Before the first block.
+    pub fn of(party: PartyId) -> Self {
+        Self { party, found: Vec::new(), last: None, opening: None }
+    }
+
+    /// Looks at a block, which is higher than those before.
+    ///
+    /// # Errors
+    /// [`BundleError::NoResults`] if it came without its results.
+    pub fn see(&mut self, served: ServedBlock) -> Result<(), BundleError> {
+        let ServedBlock { committed, results } = served;
+        let header = committed.block.header.clone();
+        let results = results.ok_or(BundleError::NoResults(header.height))?;
+        self.found.extend(Candidate::of(&self.party, &committed, results));
+        self.last = Some((header, committed.certificate));
+        Ok(())
+    }
+
+    /// Notes that a block has passed of which nothing but this is known any more.
+    pub fn pass(&mut self, header: Header, certificate: CommitCertificate) {
+        self.last = Some((header, certificate));
+    }
+
+    /// Drops what no settlement after a state can follow from, so that a long way to the opening
+    /// needs no more memory than a short one. Of no use behind the opening.
+    pub fn forget_final(&mut self, state: &State) {
+        self.found.retain_mut(|candidate| candidate.drop_final(state));
+    }
+
+    /// Begins the statement behind the last block seen, or with height 0 before the first; `state`
+    /// is the one after it.
+    ///
+    /// # Errors
+    /// [`BundleError`] if the state is another block's, or does not know the party.
+    pub fn open(&mut self, state: &State) -> Result<(), BundleError> {
+        self.forget_final(state);
+        let anchor = match state.height() {
             0 => None,
-            _ => Some(anchor(&party, opening, first)?),
+            _ => Some(anchor(&self.party, state, self.last.clone())?),
         };
-        let closing = anchor(&party, closing, last)?;
+        self.opening = Some((state.height(), anchor));
+        Ok(())
+    }
+
+    /// Ends the statement behind the last block seen; `state` is the one after it.
+    ///
+    /// # Errors
+    /// [`BundleError`] says what is missing.
+    pub fn close(
+        self,
+        state: &State,
+        handovers: Vec<Handover>,
+    ) -> Result<StatementBundle, BundleError> {
+        let Self { party, found, last, opening } = self;
+        let closing = state.height();
+        // Without an opening, the block that it should stand behind was never seen.
+        let (height, opening) = opening.ok_or(BundleError::NoSpan { opening: closing, closing })?;
+        if height >= closing {
+            return Err(BundleError::NoSpan { opening: height, closing });
+        }
+        let closing = anchor(&party, state, last)?;
         let mut touched = BTreeSet::new();
-        for candidate in found.iter().filter(|one| one.header.height > ends.0) {
+        for candidate in found.iter().filter(|one| one.header.height > height) {
             touched.extend(candidate.moves(&party));
         }
         let blocks = found.into_iter().filter_map(|one| one.proof(&party, &touched)).collect();
-        Ok(Self { party, handovers, opening, blocks, closing })
+        Ok(StatementBundle { party, handovers, opening, blocks, closing })
     }
 }
 
@@ -98,6 +170,7 @@ fn anchor(
     committed: Option<(Header, CommitCertificate)>,
 ) -> Result<Anchor, BundleError> {
     let height = state.height();
+    let committed = committed.filter(|(header, _)| header.height == height);
     let (header, certificate) = committed.ok_or(BundleError::NoBlock(height))?;
     let unknown = BundleError::UnknownParty { party: *party, height };
     let state = state.prove_party(party).ok_or(unknown)?;
@@ -105,6 +178,7 @@ fn anchor(
 }
 
 /// A block in which something of a party stands, before it is known which of it is needed.
+#[derive(Debug)]
 struct Candidate {
     header: Header,
     certificate: CommitCertificate,
@@ -113,6 +187,7 @@ struct Candidate {
 }
 
 /// Some leaves of a tree, with the hashes of all.
+#[derive(Debug)]
 struct Chosen<T> {
     hashes: Vec<Digest>,
     leaves: Vec<(usize, LeafSalt, T)>,
@@ -147,6 +222,14 @@ impl Candidate {
             transactions,
             results,
         })
+    }
+
+    /// Drops leaves about periods that are final in a state; whether anything is left.
+    fn drop_final(&mut self, state: &State) -> bool {
+        let open = |period: DeliveryPeriod| !state.is_final(period);
+        self.transactions.leaves.retain(|(.., said)| said.subject().0.period().is_none_or(open));
+        self.results.leaves.retain(|(.., leaf)| open(leaf.period()));
+        !self.transactions.leaves.is_empty() || !self.results.leaves.is_empty()
     }
 
     /// The periods that the block settles or posts for the party.

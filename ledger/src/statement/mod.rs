@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use crate::posting::{Account, Cause, Posting};
 
-pub use build::BundleError;
+pub use build::{BundleError, Collector};
 pub use bundle::{Anchor, BlockProof, LeafProofs, ProvenLeaf, StatementBundle};
 
 /// What a verified bundle says. Its one door is [`StatementBundle::verify`].

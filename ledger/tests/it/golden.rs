@@ -13,7 +13,7 @@ use ledger::chain_file::write;
 use ledger::genesis;
 use ledger::merkle::{head_over, leaf, multi_path, path};
 use ledger::posting::Account;
-use ledger::pruned::PrunedBlock;
+use ledger::pruned::{PrunedBlock, Traces};
 use ledger::receipt::Receipt;
 use ledger::salt::Tree;
 use ledger::state_proof::balance_bytes;
@@ -131,7 +131,7 @@ fn canonical_bytes() {
     }
     line("block.1.transactions_root", first.header.transactions_root.to_string());
     let mut pruned = PrunedBlock::of(&first, &[]);
-    pruned.erase(&party(1));
+    pruned.erase(&Traces::of(party(1)));
     line("block.1.without_party_1", hex::encode(pruned.to_bytes()));
     line("tree.0.head", head_over([]).to_string());
     let five: Vec<_> = (0..5_u8).map(|n| leaf(&[n])).collect();

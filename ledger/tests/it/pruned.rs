@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ledger::block::{Block, MalformedBlock, transactions_root};
-use ledger::pruned::{KeptLeaf, PrunedBlock, PrunedError};
+use ledger::pruned::{KeptLeaf, PrunedBlock, PrunedError, Traces};
 use ledger::results::{ResultLeaf, results_root};
 use ledger::salt::Tree;
 
@@ -22,11 +22,11 @@ fn an_erased_party_is_nowhere_and_every_header_still_verifies() {
             let mut kept = pruned(&chain, height);
             let before = kept.clone();
             assert_eq!(before.verify(), Ok(()));
-            let count = kept.erase(&party(n));
+            let count = kept.erase(&Traces::of(party(n)));
             erased += count;
             assert_eq!(kept.verify(), Ok(()));
             assert_eq!(PrunedBlock::from_bytes(&kept.to_bytes()), Ok(kept.clone()));
-            assert_eq!(kept.erase(&party(n)), 0, "nothing is left to erase");
+            assert_eq!(kept.erase(&Traces::of(party(n))), 0, "nothing is left to erase");
             assert_eq!((kept == before), count == 0);
             let bytes = kept.to_bytes();
             let named = bytes.windows(16).any(|bytes| bytes == party(n).as_bytes());

@@ -92,6 +92,17 @@ proptest! {
         prop_assert!(result.trades.len() <= filled + 2 * result.zones.len());
     }
 
+    /// Whoever meets at a zone trades all that one of the two has left for it, once. Two trades of
+    /// one pair would round their money twice.
+    #[test]
+    fn a_bid_and_an_offer_have_one_trade_at_most(market in choosy_markets(), lot in any::<u64>()) {
+        let terms = terms(&market.zones, 500_000, 1);
+        let result = auction(&book(&market.orders, salt(lot)), &terms).unwrap();
+        let pairs: BTreeSet<_> =
+            result.trades.iter().map(|trade| (trade.offer, trade.bid)).collect();
+        prop_assert_eq!(pairs.len(), result.trades.len(), "{:?}", result.trades);
+    }
+
     #[test]
     fn nobody_trades_with_himself(market in choosy_markets()) {
         let result = market.cleared();

@@ -1,6 +1,7 @@
 //! Money: rounded once, half to even, in 128 bits; a price between two others on the tick.
 
 use market::energy::Energy;
+use market::money::Money;
 use market::price::{Price, Tick};
 use proptest::prelude::*;
 
@@ -32,6 +33,18 @@ proptest! {
         let amount = Price::from_micros_per_kwh(price).amount_for(Energy::from_wh(wh));
         prop_assert_eq!(amount.ok().map(|amount| i128::from(amount.micros())),
             i64::try_from(exact).ok().map(i128::from));
+    }
+
+    /// Halves are as rare among large products as among small ones, but the sums behind a welfare or
+    /// a bill may come to one, also beyond 64 bits.
+    #[test]
+    fn an_exact_half_goes_to_the_even_neighbour_in_either_width(micros in any::<i64>()) {
+        for rest in [499, 500, 501] {
+            let exact = i128::from(micros) * 1_000 + rest;
+            let amount = Money::from_thousandths(exact).map(|amount| i128::from(amount.micros()));
+            let rounded = half_to_even(exact, 1_000);
+            prop_assert_eq!(amount.ok(), i64::try_from(rounded).ok().map(i128::from));
+        }
     }
 
     #[test]

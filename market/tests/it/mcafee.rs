@@ -1,5 +1,7 @@
 //! McAfee's trade reduction: nobody gains by misstating a limit, the community never pays in.
 
+use std::collections::BTreeMap;
+
 use market::answer::{Language, Reason};
 use market::clearing::laws::{BrokenLaw, check};
 use market::clearing::{ClearingResult, MechanismKind};
@@ -259,6 +261,24 @@ proptest! {
             prop_assert!(check(&book, &KIND, &terms, &flipped).is_err(), "{:?}", result);
         }
     }
+}
+
+/// The last of equal limits sets the price and stays out. Who that is, neither the party nor the
+/// place in the book decides, and nobody knows it while he can still change his order.
+#[test]
+fn who_of_equal_limits_stays_out_is_drawn_by_lot() {
+    let orders = unit_orders(&[20, 20, 20], &[10, 10, 10]);
+    let mut out: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+    for lot in 0..90 {
+        let book = book(&orders, salt(lot));
+        let result = lawfully(&book, &KIND, &flat(500_000, 1));
+        let sets = |n: &usize| matches!(told(&result, *n), Reason::PriceSetting { .. });
+        let (bids, offers): (Vec<_>, Vec<_>) = (0..6).filter(sets).partition(|n| *n < 3);
+        assert_eq!((bids.len(), offers.len()), (1, 1), "one on each side");
+        *out.entry((bids[0], offers[0])).or_default() += 1;
+    }
+    assert_eq!(out.len(), 9, "each bid with each offer: {out:?}");
+    assert!(out.values().all(|times| *times < 30), "none far more often than others: {out:?}");
 }
 
 /// Who trades must not set his own price.

@@ -98,6 +98,23 @@ fn four_keys_share_one_house_differently() {
     assert_eq!(allotted(SharingKey::Hybrid(fixed())), ([550, 350, 100], [750, 250]));
 }
 
+/// Whose entitlement, or whose part of the rest, is rounded up, nobody can choose.
+#[test]
+fn the_odd_watt_hour_of_a_key_is_drawn_by_lot() {
+    let thirds = || shares(&[(0, 333_333), (1, 333_333), (2, 333_333)]);
+    for key in [SharingKey::ProRata, SharingKey::Static(thirds()), SharingKey::Hybrid(thirds())] {
+        let mut odd = [0; 3];
+        for lot in 0..60 {
+            let meters = [drew(9), drew(9), drew(9), fed_in(7)];
+            let bought = parts(&shared(&meters, key.clone(), lot), Side::Buy);
+            for (n, times) in odd.iter_mut().enumerate() {
+                *times += u32::from(bought[&party(n)] == 3);
+            }
+        }
+        assert!(odd.iter().all(|times| (5..40).contains(times)), "{key:?}: {odd:?}");
+    }
+}
+
 #[test]
 fn everybody_pays_and_gets_the_internal_price_and_is_told_why() {
     let result = shared(&house(), SharingKey::ProRata, 0);
@@ -159,6 +176,8 @@ fn keys_that_are_none_are_refused_also_in_bytes() {
     assert_eq!(Shares::new(beyond.clone()), Err(NotAKey::BeyondWhole(1_000_001)));
     assert!(Shares::new(map(&[(0, 600_000), (1, 400_000)])).is_ok());
     assert_eq!(Ranking::new(vec![]), Err(NotAKey::Nobody));
+    let ranks = [party(1), party(0)];
+    assert_eq!(Ranking::new(ranks.to_vec()).unwrap().first_to_last(), ranks);
     let twice = vec![party(1), party(0), party(1)];
     assert_eq!(Ranking::new(twice.clone()), Err(NotAKey::RankedTwice(party(1))));
     assert!(borsh::from_slice::<Shares>(&borsh::to_vec(&beyond).unwrap()).is_err());

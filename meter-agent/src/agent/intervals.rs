@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Agent;
 use crate::interval::{ClosedInterval, Verdict};
 use crate::modbus::MeterEvent;
-use crate::outbox::Knowledge;
+use crate::outbox::Kept;
 use crate::profile::RegisterReading;
 use crate::signer::{Content, Draft};
 use crate::status::{IntervalStatus, MeterState};
@@ -59,7 +59,7 @@ impl Agent {
         }
         for closed in taken.closed {
             let net_wh = closed.exported.wh().saturating_sub(closed.imported.wh());
-            self.forecaster.learn(closed.period, net_wh);
+            self.judgement.forecaster.learn(closed.period, net_wh, &self.surroundings);
             self.note_interval(&closed);
             if self.unsaved.len() >= UNSAVED_MAX {
                 self.unsaved.pop_front();
@@ -164,8 +164,9 @@ impl Agent {
             })
             .filter(|draft| draft.useless_from > now)
             .collect();
-        let (signed, knowledge) = (Instant::now(), self.knowledge());
-        let stored = self.outbox.store(&drafts, &self.signer, Some(&knowledge), now).await;
+        let signed = Instant::now();
+        let kept = Kept { series: Some(self.meter.state()), judgement: Some(&self.judgement) };
+        let stored = self.outbox.store(&drafts, &self.signer, kept, now).await;
         match stored {
             Ok(messages) => {
                 self.outbox_works();
@@ -181,19 +182,16 @@ impl Agent {
     }
 
     /// Keeps where counting stands between two periods.
-    pub(super) async fn keep_knowledge(&mut self) {
+    pub(super) async fn keep_series(&mut self) {
         if !self.unsaved.is_empty() {
             return;
         }
-        let (knowledge, now) = (self.knowledge(), self.clock.now());
-        match self.outbox.store(&[], &self.signer, Some(&knowledge), now).await {
+        let now = self.clock.now();
+        let kept = Kept { series: Some(self.meter.state()), judgement: None };
+        match self.outbox.store(&[], &self.signer, kept, now).await {
             Ok(_) => self.outbox_works(),
             Err(error) => self.outbox_failed(&error),
         }
-    }
-
-    fn knowledge(&self) -> Knowledge {
-        Knowledge { series: self.meter.state().clone(), forecaster: self.forecaster.clone() }
     }
 
     async fn forget_old(&mut self, kept: u64, now: Timestamp) {

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::{Agent, is_order};
 use crate::follow::{Announcement, Followed};
-use crate::forecast::Now;
-use crate::outbox::{Message, OutboxError};
-use crate::signer::{Content, Draft, MessageKind};
+use crate::forecast::{Now, Surroundings};
+use crate::outbox::{Kept, Message, OutboxError};
+use crate::signer::{Content, Draft, MessageKey, MessageKind};
 use crate::status::{ForecastStatus, OrderStatus};
+use crate::strategy::{AuctionResult, Margins};
 use crate::words;
 
 /// The running period says more than the power of this moment once it is this old, in milliseconds
@@ -27,18 +28,50 @@ impl Agent {
         if !self.knows_its_meter() || self.objection().is_some() {
             return;
         }
+        let curves = self.orders.revise_curves();
+        if !curves.is_empty() && !self.say(&curves).await {
+            return;
+        }
         let now = self.now();
+        let margins = self.margins().clone();
         for period in self.orders.open_periods(&*self.clock) {
-            let position = self.forecaster.forecast(period, now);
+            let position = self.judgement.forecaster.forecast(period, now, &self.surroundings);
             self.status.forecast = Some(ForecastStatus {
                 period_start_ms: period.start().as_millis(),
                 expected_wh: position.expected_wh,
                 deviation_wh: position.deviation_wh,
             });
             let delivery = &self.delivery;
-            let drafts = self.orders.revise(&position, &*self.clock, |key| delivery.waits_for(key));
+            let waits = |key: &MessageKey| delivery.waits_for(key);
+            let drafts = self.orders.revise(&position, &margins, &*self.clock, waits);
             if !drafts.is_empty() && !self.say(&drafts).await {
                 return;
+            }
+        }
+    }
+
+    /// Reads the owner's weather file if it was written anew; a bad one leaves the forecast before.
+    pub(super) fn refresh_weather(&mut self) {
+        let Some(file) = &mut self.weather_file else { return };
+        match file.refresh() {
+            Ok(None) => {}
+            Ok(Some(weather)) => {
+                let place = self.config.place;
+                self.weather_problem = (weather.needs_place() && place.is_none()).then(|| {
+                    "the weather file says how cloudy it will be, which helps only where [place] \
+                     says where the household is"
+                        .to_owned()
+                });
+                tracing::info!(rows = weather.row_count(), "the weather file is read");
+                let zone = &self.genesis.time_zone;
+                self.surroundings = Surroundings::new(zone, place).with_weather(weather);
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                if self.weather_problem.as_ref() != Some(&problem) {
+                    tracing::warn!(%problem, "the weather file cannot be used");
+                }
+                self.weather_problem = Some(problem);
             }
         }
     }
@@ -46,7 +79,7 @@ impl Agent {
     /// Stores and sends drafts; whether the outbox took them.
     async fn say(&mut self, drafts: &[Draft]) -> bool {
         let (signed, market_now) = (Instant::now(), self.clock.now());
-        let stored = self.outbox.store(drafts, &self.signer, None, market_now).await;
+        let stored = self.outbox.store(drafts, &self.signer, Kept::default(), market_now).await;
         let messages = match stored {
             Ok(messages) => messages,
             Err(error) => {
@@ -65,6 +98,10 @@ impl Agent {
     }
 
     fn note_order(&mut self, draft: &Draft, message: &Message) {
+        if let Content::Curve { side, steps, .. } = &draft.content {
+            let limit = steps.first().map(|step| words::price(step.limit));
+            tracing::info!(?side, ?limit, sequence = message.sequence, "standing curve");
+        }
         let Content::Order { period, side, steps, .. } = &draft.content else { return };
         let side = if MessageKind::from(*side) == MessageKind::Bid { "bid" } else { "offer" };
         let steps: Vec<_> =
@@ -85,6 +122,26 @@ impl Agent {
         let length_ms = self.genesis.rules.period_length.as_millis();
         let fresh_ms = length_ms.saturating_add(length_ms / 2);
         self.last_read.is_some_and(|at| self.clock.now().millis_since(at) <= fresh_ms)
+    }
+
+    /// What auctions have taught; drawn by lot before the first.
+    fn margins(&mut self) -> &Margins {
+        self.judgement.margins.get_or_insert_with(|| Margins::draw(&mut self.lots))
+    }
+
+    /// Learns from the gates that closed in the household's zone.
+    fn learn_auctions(&mut self, followed: &Followed) {
+        for auction in &followed.auctions {
+            let own = followed
+                .answers
+                .iter()
+                .find(|own| (own.period, own.gate) == (auction.period, auction.gate));
+            let rates = self.genesis.rules.rates(auction.period);
+            let result = AuctionResult { price: auction.price, rates };
+            let lots = &mut self.lots;
+            let margins = self.judgement.margins.get_or_insert_with(|| Margins::draw(lots));
+            margins.hear(&result, own.map(|own| own.side), lots);
+        }
     }
 
     fn now(&self) -> Now {
@@ -116,7 +173,7 @@ impl Agent {
 
     pub(super) fn give_up_useless(&mut self) {
         for message in self.delivery.expire(self.clock.now()) {
-            let period = words::period(message.key.period);
+            let period = message.key.period.map(words::period).unwrap_or_default();
             if is_order(message.key.kind) {
                 tracing::warn!(%period, "an order was in no block before its last gate closed");
             } else {
@@ -173,6 +230,7 @@ impl Agent {
             tracing::info!("{told}");
             self.status.last_answer = Some(told);
         }
+        self.learn_auctions(&followed);
         let now = Instant::now();
         if let Some(effects) = followed.effects {
             for own in &effects.own {

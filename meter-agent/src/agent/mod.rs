@@ -9,6 +9,9 @@ use ledger::transaction::Transaction;
 use market::time::{Clock, Timestamp};
 use mesh::key_file::Keychain;
 use mesh::{Mesh, MeshEvents};
+use rand::rngs::SysRng;
+use rand::{SeedableRng as _, TryRng as _};
+use rand_chacha::ChaCha12Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +25,12 @@ use crate::config::AgentConfig;
 use crate::delivery::Delivery;
 use crate::error::AgentError;
 use crate::follow::{Announcement, Follow, Followed};
-use crate::forecast::Forecaster;
+use crate::forecast::Surroundings;
+use crate::forecast::weather::WeatherFile;
 use crate::interval::{ClosedInterval, IntervalMeter};
 use crate::modbus::{Device, Endpoint, MeterEvent};
 use crate::orders::Orders;
-use crate::outbox::{Outbox, Restored};
+use crate::outbox::{Judgement, Outbox, Restored};
 use crate::setup::{Prepared, gap_max_ms, interval_rules, prepare};
 use crate::signer::{MessageKind, Signer};
 use crate::status::Status;
@@ -76,6 +80,7 @@ pub async fn run(
         genesis: Arc::clone(&prepared.genesis),
         outbox: prepared.outbox.clone(),
         party: config.party,
+        zone: prepared.member.zone,
         announcements,
         followed: tell,
     };
@@ -135,7 +140,13 @@ struct Agent {
     mesh: Mesh,
     announce: mpsc::Sender<Announcement>,
     meter: IntervalMeter,
-    forecaster: Forecaster,
+    judgement: Judgement,
+    surroundings: Surroundings,
+    weather_file: Option<WeatherFile>,
+    /// Why the weather file cannot be used.
+    weather_problem: Option<String>,
+    /// For what is drawn by lot: the perturbations of margins that learn.
+    lots: ChaCha12Rng,
     orders: Orders,
     delivery: Delivery,
     status: Status,
@@ -161,15 +172,21 @@ impl Agent {
         announce: mpsc::Sender<Announcement>,
     ) -> Self {
         let Prepared { genesis, member, signer, outbox, restored, failed_check, .. } = prepared;
-        let Restored { knowledge, position, totals, pending, standing, fills } = restored;
+        let Restored { series, judgement, position, totals, pending, standing, fills } = restored;
         let room = (member.import_max, member.export_max);
         let mut orders = Orders::new(genesis.rules.clone(), config.strategy.clone(), room);
         for message in &standing {
-            let order = match Transaction::from_bytes(&message.bytes) {
-                Ok(Transaction::Order(envelope)) => envelope.unverified().clone(),
-                _ => continue,
-            };
-            orders.recall(order.period, order.side, order.steps);
+            match Transaction::from_bytes(&message.bytes) {
+                Ok(Transaction::Order(envelope)) => {
+                    let order = envelope.unverified().clone();
+                    orders.recall(order.period, order.side, order.steps);
+                }
+                Ok(Transaction::Curve(envelope)) => {
+                    let curve = envelope.unverified().clone();
+                    orders.recall_curve(curve.side, curve.steps, curve.preferences);
+                }
+                _ => {}
+            }
         }
         for fill in &fills {
             orders.note_fill(fill);
@@ -179,8 +196,12 @@ impl Agent {
         status.totals = totals;
         status.height = position.map_or(0, |position| position.height);
         Self {
-            meter: IntervalMeter::resume(rules, knowledge.series),
-            forecaster: knowledge.forecaster,
+            meter: IntervalMeter::resume(rules, series),
+            judgement,
+            surroundings: Surroundings::new(&genesis.time_zone, config.place),
+            weather_file: config.weather_file.clone().map(WeatherFile::at),
+            weather_problem: None,
+            lots: lots(),
             delivery: Delivery::resume(pending, Instant::now()),
             config,
             clock,
@@ -233,7 +254,10 @@ impl Agent {
                     self.send_due().await;
                 }
                 _ = status_ticks.tick() => self.write_status().await,
-                _ = keep_ticks.tick() => self.keep_knowledge().await,
+                _ = keep_ticks.tick() => {
+                    self.refresh_weather();
+                    self.keep_series().await;
+                }
             }
         }
     }
@@ -241,7 +265,7 @@ impl Agent {
     /// Leaves everything on disk, and a last status.
     async fn leave(&mut self) {
         self.save_intervals().await;
-        self.keep_knowledge().await;
+        self.keep_series().await;
         self.write_status().await;
     }
 }
@@ -257,7 +281,16 @@ fn part_ended(part: &'static str, shutdown: &CancellationToken) -> Result<(), Ag
     if shutdown.is_cancelled() { Ok(()) } else { Err(AgentError::PartEnded(part)) }
 }
 
-/// Whether a message is an order, bid or offer.
+/// Whether a message goes where orders go.
 fn is_order(kind: MessageKind) -> bool {
     kind != MessageKind::Reading
+}
+
+/// Lots that nobody foresees; where the system has no randomness to give, always the same.
+fn lots() -> ChaCha12Rng {
+    let mut seed = [0; 32];
+    if let Err(error) = SysRng.try_fill_bytes(&mut seed) {
+        tracing::warn!(%error, "the system has no randomness to give");
+    }
+    ChaCha12Rng::from_seed(seed)
 }

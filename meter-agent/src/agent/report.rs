@@ -63,6 +63,9 @@ impl Agent {
         if self.status.peers == 0 {
             warnings.push("No neighbour is connected; messages wait.".to_owned());
         }
+        if let Some(why) = &self.weather_problem {
+            warnings.push(format!("The weather forecast does not help: {why}."));
+        }
         if let Some(why) = &self.outbox_fails {
             warnings.push(format!("Nothing is sent: {why}."));
         }

@@ -1,8 +1,5 @@
 //! Reads the configuration file and explains mistakes in it.
 
-use market::decimal::NotADecimal;
-use market::order::{Origin, PARTNERS_MAX};
-use market::price::Price;
 use mesh::Multiaddr;
 use serde::Deserialize;
 use std::fmt::Display;
@@ -11,8 +8,9 @@ use std::str::FromStr;
 use toml::Spanned;
 
 use crate::config::meter::{self, MeterToml};
-use crate::config::{AgentConfig, ConfigError, MeshSettings, StrategySettings};
-use crate::strategy::{OwnerLimits, StrategyKind};
+use crate::config::strategy::{self, StrategyToml};
+use crate::config::{AgentConfig, ConfigError, MeshSettings};
+use crate::forecast::Place;
 use crate::toml_text::{TomlError, TomlText};
 
 /// What holds where the file says nothing.
@@ -34,8 +32,17 @@ struct AgentToml {
     rated_power_w: Spanned<u32>,
     mesh: MeshToml,
     meter: MeterToml,
+    place: Option<PlaceToml>,
+    weather_file: Option<PathBuf>,
     #[serde(default)]
     strategy: StrategyToml,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceToml {
+    latitude_deg: Spanned<f64>,
+    longitude_deg: Spanned<f64>,
 }
 
 #[derive(Deserialize)]
@@ -45,31 +52,6 @@ struct MeshToml {
     listen: Option<Vec<Spanned<String>>>,
     bootstrap: Vec<Spanned<String>>,
     mdns: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct StrategyToml {
-    kind: Option<KindToml>,
-    sell_floor: Option<Spanned<String>>,
-    buy_cap: Option<Spanned<String>>,
-    #[serde(default)]
-    partners: Vec<Spanned<String>>,
-    offer_origin: Option<OriginToml>,
-    bid_origin: Option<OriginToml>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum KindToml {
-    Truthful,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum OriginToml {
-    Solar,
-    Battery,
 }
 
 /// Reads a configuration; relative paths start at the folder of `path`.
@@ -94,7 +76,9 @@ pub(super) fn read(text: &str, path: &Path) -> Result<AgentConfig, ConfigError> 
         rated_power_w: *file.rated_power_w.get_ref(),
         mesh: reader.mesh(&file.mesh)?,
         meter: meter::read(text, reader.folder, &file.meter)?,
-        strategy: reader.strategy(&file.strategy)?,
+        place: file.place.as_ref().map(|place| reader.place(place)).transpose()?,
+        weather_file: file.weather_file.map(|path| reader.folder.join(path)),
+        strategy: strategy::read(text, &file.strategy)?,
     })
 }
 
@@ -129,6 +113,21 @@ impl Reader<'_> {
         })
     }
 
+    fn place(&self, place: &PlaceToml) -> Result<Place, TomlError> {
+        let degrees = |key: &str, found: &Spanned<f64>, most: f64| {
+            let value = *found.get_ref();
+            if (-most..=most).contains(&value) {
+                return Ok(value);
+            }
+            let problem = format!("expected -{most} to {most} degrees, but found {value}");
+            Err(self.text.error(key, found, problem))
+        };
+        Ok(Place {
+            latitude_deg: degrees("place.latitude_deg", &place.latitude_deg, 90.0)?,
+            longitude_deg: degrees("place.longitude_deg", &place.longitude_deg, 180.0)?,
+        })
+    }
+
     fn address(&self, key: &str, found: &Spanned<String>) -> Result<Multiaddr, TomlError> {
         found.get_ref().parse().map_err(|_| {
             let problem = format!(
@@ -137,45 +136,5 @@ impl Reader<'_> {
             );
             self.text.error(key, found, problem)
         })
-    }
-
-    fn strategy(&self, strategy: &StrategyToml) -> Result<StrategySettings, TomlError> {
-        let price = |key: &str, found: &Option<Spanned<String>>| {
-            found.as_ref().map(|text| self.price(key, text)).transpose()
-        };
-        if let Some(extra) = strategy.partners.get(PARTNERS_MAX) {
-            let problem = format!("expected at most {PARTNERS_MAX} partners");
-            return Err(self.text.error("strategy.partners", extra, problem));
-        }
-        let partners = strategy.partners.iter();
-        Ok(StrategySettings {
-            kind: match strategy.kind {
-                Some(KindToml::Truthful) => StrategyKind::Truthful,
-                None => StrategyKind::default(),
-            },
-            limits: OwnerLimits {
-                sell_floor: price("strategy.sell_floor", &strategy.sell_floor)?,
-                buy_cap: price("strategy.buy_cap", &strategy.buy_cap)?,
-            },
-            partners: partners
-                .map(|partner| self.parse("strategy.partners", partner))
-                .collect::<Result<_, _>>()?,
-            offer_origin: strategy.offer_origin.map(OriginToml::origin),
-            bid_origin: strategy.bid_origin.map(OriginToml::origin),
-        })
-    }
-
-    fn price(&self, key: &str, found: &Spanned<String>) -> Result<Price, TomlError> {
-        let price: Result<Price, NotADecimal> = found.get_ref().parse();
-        price.map_err(|error| self.text.error(key, found, error))
-    }
-}
-
-impl OriginToml {
-    fn origin(self) -> Origin {
-        match self {
-            Self::Solar => Origin::Solar,
-            Self::Battery => Origin::Battery,
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod file;
 mod meter;
+mod strategy;
 
 use market::member::{MeteringPointId, PartyId};
 use market::order::Origin;
@@ -9,6 +10,7 @@ use mesh::Multiaddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::forecast::Place;
 use crate::modbus::Address;
 use crate::profile::Profile;
 use crate::strategy::{OwnerLimits, StrategyKind};
@@ -23,6 +25,11 @@ use crate::toml_text::TomlError;
 /// party_key = "party.key"           # a key file, mode 0600
 /// metering_point = "ffeeddccbbaa99887766554433221100"   # optional, checked against the genesis
 /// rated_power_w = 10000             # the most that flows either way
+/// weather_file = "weather.csv"      # optional: see `forecast::weather`
+///
+/// [place]                           # optional: where the sun shines
+/// latitude_deg = 35.68              # north positive
+/// longitude_deg = 139.77            # east positive
 ///
 /// [mesh]
 /// transport_key = "transport.key"
@@ -46,9 +53,13 @@ use crate::toml_text::TomlError;
 /// poll_interval_ms = 1000           # optional, real time
 ///
 /// [strategy]                        # optional, as everything in it
-/// kind = "truthful"
-/// sell_floor = "0.10"
-/// buy_cap = "0.30"
+/// kind = "truthful"                 # or "concession", "adaptive"
+/// sell_floor = "0.10"               # never sell below this
+/// buy_cap = "0.30"                  # never buy above this
+/// # sell_first = "0.30"             # with "concession": asked for at the first gate
+/// # sell_last = "0.10"              # and at the last; the tariffs where nothing is said
+/// # buy_first = "0.10"
+/// # buy_last = "0.30"
 /// partners = []
 /// offer_origin = "solar"            # or "battery"
 /// bid_origin = "solar"
@@ -74,6 +85,10 @@ pub struct AgentConfig {
     pub mesh: MeshSettings,
     /// The meter.
     pub meter: MeterSettings,
+    /// Where the household is, if it says so.
+    pub place: Option<Place>,
+    /// A weather forecast, read again whenever it is written.
+    pub weather_file: Option<PathBuf>,
     /// How it trades.
     pub strategy: StrategySettings,
 }

@@ -1,6 +1,7 @@
 use super::file::DEFAULTS;
 use super::*;
 use crate::profile::{Parity, SerialLine};
+use crate::strategy::{Concession, StrategyKind};
 
 const SMALLEST: &str = r#"data_dir = "agent"
 genesis = "/etc/hidamari/genesis.toml"
@@ -114,4 +115,57 @@ fn a_meter_mounted_backwards_or_switched_is_said_in_the_file() {
     assert_ne!(meter("reversed = true\n"), meter(""));
     assert_ne!(meter("word_order = \"low_first\"\n"), meter(""));
     assert_eq!(meter("word_order = \"high_first\"\n"), meter(""));
+}
+
+#[test]
+fn a_strategy_is_named_and_its_prices_lead_somewhere() {
+    let with = |table: &str| read(&format!("{SMALLEST}\n[strategy]\n{table}"));
+    let kind = |table: &str| with(table).unwrap().strategy.kind;
+    assert_eq!(kind("kind = \"adaptive\"\n"), StrategyKind::Adaptive);
+    assert_eq!(kind("kind = \"concession\"\n"), StrategyKind::Concession(Concession::default()));
+    let prices = Concession {
+        sell_first: "0.3".parse().ok(),
+        sell_last: "0.1".parse().ok(),
+        buy_first: "0.1".parse().ok(),
+        buy_last: "0.3".parse().ok(),
+    };
+    let all = "kind = \"concession\"\nsell_first = \"0.30\"\nsell_last = \"0.10\"\n\
+               buy_first = \"0.10\"\nbuy_last = \"0.30\"\n";
+    assert_eq!(kind(all), StrategyKind::Concession(prices));
+
+    let mistakes = [
+        ("kind = \"greedy\"\n", 16, "kind", "`truthful`, `concession`, `adaptive`"),
+        ("sell_first = \"0.3\"\n", 16, "sell_first", "kind = \"concession\""),
+        (
+            &all.replace("sell_last = \"0.10\"", "sell_last = \"0.31\""),
+            18,
+            "sell_last",
+            "sell_first",
+        ),
+        (&all.replace("buy_last = \"0.30\"", "buy_last = \"0.09\""), 20, "buy_last", "buy_first"),
+        (&format!("{all}sell_floor = \"0.2\"\n"), 18, "sell_last", "sell_floor"),
+        (&format!("{all}buy_cap = \"0.2\"\n"), 20, "buy_last", "buy_cap"),
+    ];
+    for (table, line, key, problem) in mistakes {
+        let error = refused(&format!("{SMALLEST}\n[strategy]\n{table}"));
+        assert_eq!((error.line, error.key), (line, format!("strategy.{key}")), "{table}");
+        assert!(error.problem.contains(problem), "{}", error.problem);
+    }
+}
+
+#[test]
+fn a_household_may_say_where_it_is_and_name_a_weather_file() {
+    let with = |place: &str| {
+        let file =
+            SMALLEST.replacen("\n[mesh]", &format!("weather_file = \"w.csv\"\n{place}\n[mesh]"), 1);
+        read(&file)
+    };
+    let config = with("[place]\nlatitude_deg = 35.68\nlongitude_deg = 139.77\n").unwrap();
+    assert_eq!(config.place, Some(Place { latitude_deg: 35.68, longitude_deg: 139.77 }));
+    assert_eq!(config.weather_file.as_deref(), Some(Path::new("/home/sun/w.csv")));
+    assert_eq!(read(SMALLEST).unwrap().place, None);
+    let wrong = with("[place]\nlatitude_deg = 135.68\nlongitude_deg = 39.77\n");
+    let Err(ConfigError::Toml(error)) = wrong else { panic!("a place beyond the pole") };
+    assert_eq!((error.line, error.key.as_str()), (8, "place.latitude_deg"));
+    assert!(error.problem.contains("-90 to 90"), "{error}");
 }

@@ -11,7 +11,8 @@ use market::time::DeliveryPeriod;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::outbox::{
-    ChainPosition, Outbox, OutboxError, POSITION, TOTALS, get_meta, kind_code, put_meta,
+    ChainPosition, Outbox, OutboxError, POSITION, TOTALS, get_meta, kind_code, period_code,
+    put_meta,
 };
 use crate::signer::MessageKey;
 
@@ -153,7 +154,7 @@ async fn mark_committed(
          ON CONFLICT (kind, period_start) DO UPDATE SET last = MAX(last, excluded.last)",
     )
     .bind(kind_code(own.key.kind))
-    .bind(own.key.period.start().as_millis())
+    .bind(period_code(own.key))
     .bind(i64::try_from(own.sequence).unwrap_or(i64::MAX))
     .execute(connection)
     .await?;

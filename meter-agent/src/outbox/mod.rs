@@ -2,7 +2,7 @@
 //!
 //! One SQLite database in the data directory (WAL, `synchronous=FULL`, one connection) holds the
 //! signed messages, the last sequence of each kind and period, the state of the interval machine
-//! and of the forecast, the followed height, and what the ledger has decided about this household.
+//! and of what has been learnt, the followed height, and what the ledger has decided about this household.
 //! A closed interval and the state in which it left the machine are written in one transaction, so
 //! that a `kill -9` at any moment neither loses nor repeats one.
 
@@ -25,6 +25,7 @@ pub use chain::{BlockEffects, Fill, OwnTransaction, Totals};
 use crate::forecast::Forecaster;
 use crate::interval::SeriesState;
 use crate::signer::{Draft, MessageKey, MessageKind, Signer};
+use crate::strategy::Margins;
 
 /// The outbox's file in the data directory.
 pub const FILE_NAME: &str = "outbox.sqlite";
@@ -88,13 +89,22 @@ pub struct Message {
     pub useless_from: Timestamp,
 }
 
-/// What the agent knows and a restart has to know too.
+/// What the agent has learnt and a restart has to know too.
 #[derive(Debug, Clone, Default, PartialEq, BorshSerialize, BorshDeserialize)]
-pub struct Knowledge {
-    /// Where counting stands.
-    pub series: SeriesState,
-    /// What has been learnt.
+pub struct Judgement {
+    /// Of the household.
     pub forecaster: Forecaster,
+    /// Of the market; `None` before the first auction.
+    pub margins: Option<Margins>,
+}
+
+/// What is kept together with messages; `None` leaves what was kept before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept<'a> {
+    /// Where counting stands.
+    pub series: Option<&'a SeriesState>,
+    /// What has been learnt.
+    pub judgement: Option<&'a Judgement>,
 }
 
 /// How far the chain has been followed.
@@ -109,15 +119,18 @@ pub struct ChainPosition {
 /// What an outbox holds when it is opened.
 #[derive(Debug)]
 pub struct Restored {
-    /// What the agent knew.
-    pub knowledge: Knowledge,
+    /// Where counting stood.
+    pub series: SeriesState,
+    /// What had been learnt.
+    pub judgement: Judgement,
     /// How far the chain was followed; `None` before the first block.
     pub position: Option<ChainPosition>,
     /// What the ledger has decided so far.
     pub totals: Totals,
     /// Messages that are not known to be in a block and may still count, oldest first.
     pub pending: Vec<Message>,
-    /// The newest order of each period and side whose last gate is still open.
+    /// The newest order of each period and side whose last gate is still open, and the newest
+    /// standing curve of each side.
     pub standing: Vec<Message>,
     /// What gates have filled in periods whose last gate is still open.
     pub fills: Vec<Fill>,
@@ -157,7 +170,7 @@ impl Outbox {
         &self,
         drafts: &[Draft],
         signer: &Signer,
-        knowledge: Option<&Knowledge>,
+        kept: Kept<'_>,
         now: Timestamp,
     ) -> Result<Vec<Message>, OutboxError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -176,8 +189,11 @@ impl Outbox {
             insert(&mut transaction, &message, now).await?;
             messages.push(message);
         }
-        if let Some(knowledge) = knowledge {
-            put_meta(&mut transaction, KNOWLEDGE, knowledge).await?;
+        if let Some(series) = kept.series {
+            put_meta(&mut transaction, SERIES, series).await?;
+        }
+        if let Some(judgement) = kept.judgement {
+            put_meta(&mut transaction, JUDGEMENT, judgement).await?;
         }
         transaction.commit().await?;
         Ok(messages)
@@ -214,7 +230,8 @@ impl Outbox {
         let standing = standing.map(|(message, _)| message.clone()).collect();
         let pending = newest.into_iter().filter(|(_, committed)| !committed);
         Ok(Restored {
-            knowledge: get_meta(&mut connection, KNOWLEDGE).await?.unwrap_or_default(),
+            series: get_meta(&mut connection, SERIES).await?.unwrap_or_default(),
+            judgement: get_meta(&mut connection, JUDGEMENT).await?.unwrap_or_default(),
             position: get_meta(&mut connection, POSITION).await?,
             totals: get_meta(&mut connection, TOTALS).await?.unwrap_or_default(),
             pending: pending.map(|(message, _)| message).collect(),
@@ -252,7 +269,7 @@ impl Outbox {
             }
             let message = Message {
                 hash,
-                key: MessageKey { kind, period: self.period(row.try_get("period_start")?)? },
+                key: MessageKey { kind, period: self.key_period(row.try_get("period_start")?)? },
                 sequence: u64::try_from(row.try_get::<i64, _>("sequence")?)
                     .map_err(|_| damaged())?,
                 bytes,
@@ -292,13 +309,18 @@ impl Outbox {
         Ok(fills)
     }
 
+    fn key_period(&self, code: i64) -> Result<Option<DeliveryPeriod>, OutboxError> {
+        if code == NO_PERIOD { Ok(None) } else { self.period(code).map(Some) }
+    }
+
     fn period(&self, start_ms: i64) -> Result<DeliveryPeriod, OutboxError> {
         DeliveryPeriod::starting_at(Timestamp::from_millis(start_ms), self.period_length)
             .map_err(|_| OutboxError::Damaged { what: "a period" })
     }
 }
 
-const KNOWLEDGE: &str = "knowledge/2";
+const SERIES: &str = "series/1";
+const JUDGEMENT: &str = "judgement/1";
 const POSITION: &str = "position";
 const TOTALS: &str = "totals";
 
@@ -311,7 +333,7 @@ async fn next_sequence(
          ON CONFLICT (kind, period_start) DO UPDATE SET last = last + 1 RETURNING last",
     )
     .bind(kind_code(key.kind))
-    .bind(key.period.start().as_millis())
+    .bind(period_code(key))
     .fetch_one(&mut **transaction)
     .await?;
     u64::try_from(last).map_err(|_| OutboxError::Damaged { what: "a sequence" })
@@ -328,7 +350,7 @@ async fn insert(
     )
     .bind(message.hash.as_bytes().as_slice())
     .bind(kind_code(message.key.kind))
-    .bind(message.key.period.start().as_millis())
+    .bind(period_code(message.key))
     .bind(i64::try_from(message.sequence).unwrap_or(i64::MAX))
     .bind(message.bytes.as_slice())
     .bind(message.useless_from.as_millis())
@@ -368,11 +390,20 @@ async fn get_meta<T: BorshDeserialize>(
     value.map(read).transpose()
 }
 
+/// The period of what belongs to none: after all periods, so that it is not forgotten with them.
+const NO_PERIOD: i64 = i64::MAX;
+
+fn period_code(key: MessageKey) -> i64 {
+    key.period.map_or(NO_PERIOD, |period| period.start().as_millis())
+}
+
 fn kind_code(kind: MessageKind) -> i64 {
     match kind {
         MessageKind::Bid => 1,
         MessageKind::Offer => 2,
         MessageKind::Reading => 3,
+        MessageKind::StandingBid => 4,
+        MessageKind::StandingOffer => 5,
     }
 }
 
@@ -381,6 +412,8 @@ fn kind_from(code: i64) -> Option<MessageKind> {
         1 => Some(MessageKind::Bid),
         2 => Some(MessageKind::Offer),
         3 => Some(MessageKind::Reading),
+        4 => Some(MessageKind::StandingBid),
+        5 => Some(MessageKind::StandingOffer),
         _ => None,
     }
 }

@@ -15,9 +15,10 @@ use market::tariff::Rates;
 use market::time::{DeliveryPeriod, PeriodLength, Timestamp};
 use market::trade::{Path, Trade};
 use market::zone::{ZoneId, ZoneTree};
+use meter_agent::forecast::Surroundings;
 use meter_agent::interval::ClosedInterval;
 use meter_agent::outbox::{
-    BlockEffects, ChainPosition, Fill, Knowledge, Outbox, OutboxError, OwnTransaction, Restored,
+    BlockEffects, ChainPosition, Fill, Kept, Outbox, OutboxError, OwnTransaction, Restored,
 };
 use meter_agent::signer::{Content, Draft, Signer, sequence_of};
 use std::collections::BTreeMap;
@@ -83,8 +84,11 @@ async fn sequences_and_messages_survive_a_restart() {
     let signer = signer();
     let (outbox, restored) = open(dir.path(), 0).await;
     assert!(restored.pending.is_empty() && restored.position.is_none());
-    let first = outbox.store(&[order(4, 100), reading(1, 5)], &signer, None, now()).await.unwrap();
-    let second = outbox.store(&[order(4, 200)], &signer, None, now()).await.unwrap();
+    let first = outbox
+        .store(&[order(4, 100), reading(1, 5)], &signer, Kept::default(), now())
+        .await
+        .unwrap();
+    let second = outbox.store(&[order(4, 200)], &signer, Kept::default(), now()).await.unwrap();
     assert_eq!((first[0].sequence, second[0].sequence, first[1].sequence), (1, 2, 1));
     outbox.close().await;
 
@@ -92,7 +96,7 @@ async fn sequences_and_messages_survive_a_restart() {
     let hashes: Vec<_> = restored.pending.iter().map(|message| message.hash).collect();
     assert_eq!(hashes, [first[1].hash, second[0].hash], "the newest of each, oldest first");
     assert_eq!(restored.standing, second);
-    let third = outbox.store(&[order(4, 300)], &signer, None, now()).await.unwrap();
+    let third = outbox.store(&[order(4, 300)], &signer, Kept::default(), now()).await.unwrap();
     assert_eq!(third[0].sequence, 3);
     let transaction = Transaction::from_bytes(&third[0].bytes).unwrap();
     assert_eq!(sequence_of(&transaction), Some((third[0].key, PARTY, 3)));
@@ -108,7 +112,7 @@ async fn what_is_not_committed_to_disk_leaves_no_trace() {
     let dir = tempfile::tempdir().unwrap();
     let signer = signer();
     let (outbox, _) = open(dir.path(), 0).await;
-    outbox.store(&[reading(1, 5)], &signer, None, now()).await.unwrap();
+    outbox.store(&[reading(1, 5)], &signer, Kept::default(), now()).await.unwrap();
     // The process dies here: nothing is closed, and the write-ahead log is all there is.
     let copied = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(dir.path()).unwrap() {
@@ -117,7 +121,7 @@ async fn what_is_not_committed_to_disk_leaves_no_trace() {
     }
     let (after, restored) = open(copied.path(), 0).await;
     assert_eq!(restored.pending.len(), 1);
-    let again = after.store(&[reading(1, 6)], &signer, None, now()).await.unwrap();
+    let again = after.store(&[reading(1, 6)], &signer, Kept::default(), now()).await.unwrap();
     assert_eq!(again[0].sequence, 2);
 }
 
@@ -125,19 +129,49 @@ async fn what_is_not_committed_to_disk_leaves_no_trace() {
 async fn an_interval_and_the_state_behind_it_are_kept_together() {
     let dir = tempfile::tempdir().unwrap();
     let (outbox, restored) = open(dir.path(), 0).await;
-    let mut knowledge: Knowledge = restored.knowledge;
-    knowledge.forecaster.learn(period(1), -5);
-    outbox.store(&[reading(1, 5)], &signer(), Some(&knowledge), now()).await.unwrap();
+    let mut judgement = restored.judgement;
+    let around = Surroundings::new("UTC", None);
+    judgement.forecaster.learn(period(1), -5, &around);
+    let kept = Kept { judgement: Some(&judgement), ..Kept::default() };
+    outbox.store(&[reading(1, 5)], &signer(), kept, now()).await.unwrap();
     outbox.close().await;
     let (_, restored) = open(dir.path(), 0).await;
-    assert_eq!(restored.knowledge, knowledge);
+    assert_eq!(restored.judgement, judgement);
+}
+
+#[tokio::test]
+async fn a_standing_curve_outlives_the_periods_and_its_sequence_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outbox, _) = open(dir.path(), 0).await;
+    let curve = |limit: &str| Draft {
+        content: Content::Curve {
+            side: Side::Sell,
+            steps: vec![Step { limit: limit.parse().unwrap(), energy: Energy::from_wh(1) }],
+            preferences: Preferences::default(),
+        },
+        useless_from: Timestamp::from_millis(i64::MAX),
+    };
+    outbox.store(&[curve("0.1")], &signer(), Kept::default(), now()).await.unwrap();
+    outbox.store(&[order(4, 100)], &signer(), Kept::default(), now()).await.unwrap();
+    outbox.forget_before(period(1_000).start()).await.unwrap();
+    outbox.close().await;
+    let (outbox, restored) = open(dir.path(), 1_000).await;
+    assert_eq!(restored.standing, restored.pending);
+    assert_eq!((restored.standing.len(), restored.standing[0].sequence), (1, 1));
+    assert!(matches!(
+        Transaction::from_bytes(&restored.standing[0].bytes),
+        Ok(Transaction::Curve(_))
+    ));
+    let again = outbox.store(&[curve("0.2")], &signer(), Kept::default(), now()).await.unwrap();
+    assert_eq!((again[0].sequence, again[0].key.period), (2, None));
 }
 
 #[tokio::test]
 async fn a_block_is_kept_once_however_often_it_is_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (outbox, _) = open(dir.path(), 0).await;
-    let message = outbox.store(&[order(4, 100)], &signer(), None, now()).await.unwrap().remove(0);
+    let message =
+        outbox.store(&[order(4, 100)], &signer(), Kept::default(), now()).await.unwrap().remove(0);
     let rules = crate::world::genesis().rules;
     let mut effects = BlockEffects {
         position: ChainPosition { height: 9, tip: [9; 32] },
@@ -205,7 +239,8 @@ async fn sequences_rise_above_what_the_chain_knows() {
     let (outbox, _) = open(dir.path(), 0).await;
     let other = tempfile::tempdir().unwrap();
     let (lost, _) = open(other.path(), 0).await;
-    let messages = lost.store(&[order(4, 1), order(4, 2)], &signer(), None, now()).await.unwrap();
+    let messages =
+        lost.store(&[order(4, 1), order(4, 2)], &signer(), Kept::default(), now()).await.unwrap();
     let own = messages.iter().map(|message| OwnTransaction {
         hash: message.hash,
         key: message.key,
@@ -219,7 +254,7 @@ async fn sequences_rise_above_what_the_chain_knows() {
     };
     let rules = crate::world::genesis().rules;
     outbox.keep_block(&effects, &rules).await.unwrap();
-    let next = outbox.store(&[order(4, 3)], &signer(), None, now()).await.unwrap();
+    let next = outbox.store(&[order(4, 3)], &signer(), Kept::default(), now()).await.unwrap();
     assert_eq!(next[0].sequence, 3);
 }
 
@@ -227,7 +262,8 @@ async fn sequences_rise_above_what_the_chain_knows() {
 async fn a_reading_above_the_registered_limit_is_signed_as_that_limit() {
     let dir = tempfile::tempdir().unwrap();
     let (outbox, _) = open(dir.path(), 0).await;
-    let stored = outbox.store(&[reading(1, 2_700)], &signer(), None, now()).await.unwrap();
+    let stored =
+        outbox.store(&[reading(1, 2_700)], &signer(), Kept::default(), now()).await.unwrap();
     let Ok(Transaction::Reading(envelope)) = Transaction::from_bytes(&stored[0].bytes) else {
         panic!("a reading was stored");
     };
@@ -261,9 +297,9 @@ async fn a_locked_database_stores_nothing_and_recovers() {
         sqlx::sqlite::SqliteConnectOptions::new().filename(dir.path().join("outbox.sqlite"));
     let other = sqlx::sqlite::SqlitePool::connect_with(options).await.unwrap();
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let refused = outbox.store(&[order(4, 1)], &signer(), None, now()).await;
+    let refused = outbox.store(&[order(4, 1)], &signer(), Kept::default(), now()).await;
     assert!(matches!(refused, Err(OutboxError::Database(_))));
     held.rollback().await.unwrap();
-    let stored = outbox.store(&[order(4, 1)], &signer(), None, now()).await.unwrap();
+    let stored = outbox.store(&[order(4, 1)], &signer(), Kept::default(), now()).await.unwrap();
     assert_eq!(stored[0].sequence, 1);
 }

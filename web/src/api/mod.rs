@@ -14,8 +14,11 @@ mod now;
 mod prices;
 pub(crate) mod problem;
 mod receipts;
+mod search;
 mod status;
 mod tariff;
+mod transactions;
+mod validators;
 
 use std::sync::Arc;
 
@@ -61,12 +64,17 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(auctions::of_period))
         .routes(routes!(households::list))
         .routes(routes!(households::day::day))
+        .routes(routes!(households::history::history))
         .routes(routes!(households::trades::trades))
         .routes(routes!(households::orders::orders))
         .routes(routes!(blocks::list))
         .routes(routes!(blocks::detail::block))
         .routes(routes!(receipts::receipt))
         .routes(routes!(genesis::genesis))
+        .routes(routes!(validators::validators))
+        .routes(routes!(transactions::transaction))
+        .routes(routes!(transactions::receipt))
+        .routes(routes!(search::search))
         .routes(routes!(events::events));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", version_1)
 }

@@ -49,8 +49,14 @@ pub(crate) async fn receipt(
     if names_a_party(leaf) && !site.shows_households() {
         return Err(Problem::households_closed());
     }
-    let receipt = Receipt::of_result(&committed, &results, place, &[]).ok_or_else(none)?;
-    let name = format!("attachment; filename=\"receipt-{height}-{index}.json\"");
+    let handovers = site.model.handovers_below(&site.genesis, height).await?;
+    let receipt = Receipt::of_result(&committed, &results, place, &handovers).ok_or_else(none)?;
+    file(&receipt, &format!("receipt-{height}-{index}.json"))
+}
+
+/// A receipt as a file of a name.
+pub(crate) fn file(receipt: &Receipt, name: &str) -> Result<Response, Problem> {
+    let name = format!("attachment; filename=\"{name}\"");
     let name = HeaderValue::from_str(&name).map_err(|error| Problem::internal(&error))?;
     let kind = HeaderValue::from_static("application/json");
     let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)];

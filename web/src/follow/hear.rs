@@ -84,7 +84,7 @@ fn judge_announcement(payload: &[u8], tip: &State, proven_height: u64) -> (Verdi
 /// The verdict on an order, a reading or an act, as a block made now would judge it.
 fn judge_transaction(topic: Topic, payload: &[u8], tip: &State, now: Timestamp) -> Verdict {
     let transaction = match (topic, Transaction::from_bytes(payload)) {
-        (Topic::Orders, Ok(order @ Transaction::Order(_))) => order,
+        (Topic::Orders, Ok(order @ (Transaction::Order(_) | Transaction::Curve(_)))) => order,
         (Topic::Readings, Ok(reading @ Transaction::Reading(_))) => reading,
         (
             Topic::Acts,
@@ -106,7 +106,12 @@ fn judge_transaction(topic: Topic, payload: &[u8], tip: &State, now: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_community::Community;
+    use crate::test_community::{Community, member_key, party};
+    use market::gate::GateSchedule;
+    use market::member::MeteringPointId;
+    use market::order::{Preferences, Side};
+    use market::signed::Signed;
+    use market::standing::StandingCurve;
 
     #[test]
     fn an_announcement_proves_its_height_or_costs_its_sender() {
@@ -151,5 +156,25 @@ mod tests {
         *forged.last_mut().unwrap() ^= 1;
         assert_eq!(judge_transaction(Topic::Orders, &forged, before, at), Verdict::Reject);
         assert_eq!(judge_transaction(Topic::Orders, b"junk", before, at), Verdict::Reject);
+    }
+    #[test]
+    fn a_standing_curve_is_passed_on_as_an_order_is() {
+        let mut genesis = Community::founded("Sunny Village").genesis;
+        genesis.rules.gates = GateSchedule::with_ex_post(vec![], Some(600_000)).unwrap();
+        let (tip, chain) = (State::at_genesis(&genesis), genesis.chain_id());
+        let curve = StandingCurve {
+            community: chain,
+            party: party(1),
+            metering_point: MeteringPointId::from_bytes([1; 16]),
+            side: Side::Buy,
+            steps: Vec::new(),
+            sequence: 1,
+            preferences: Preferences::default(),
+        };
+        let envelope = Signed::sign(curve, &chain, &member_key(1)).into_envelope();
+        let bytes = Transaction::Curve(envelope).to_bytes();
+        let now = tip.time();
+        assert_eq!(judge_transaction(Topic::Orders, &bytes, &tip, now), Verdict::Accept);
+        assert_eq!(judge_transaction(Topic::Readings, &bytes, &tip, now), Verdict::Reject);
     }
 }

@@ -32,7 +32,7 @@ pub use error::StoreError;
 
 /// The version of the projection. Raise it when the rows of a block change: a read model that an
 /// earlier version filled is then made anew from its blocks.
-const PROJECTION: i64 = 3;
+const PROJECTION: i64 = 4;
 
 /// How many connections read and write at once; SQLite has one writer at a time anyway.
 const CONNECTIONS_MAX: u32 = 4;
@@ -123,10 +123,12 @@ fn migrations() -> Migrator {
     let first = include_str!("../../migrations/0001_first.sql");
     let zones = include_str!("../../migrations/0002_zones_and_settlement.sql");
     let averages = include_str!("../../migrations/0003_average_prices.sql");
+    let proofs = include_str!("../../migrations/0004_search_proofs_and_history.sql");
     Migrator::with_migrations(vec![
         one(1, "first", first),
         one(2, "zones and settlement", zones),
         one(3, "average prices", averages),
+        one(4, "search, proofs and history", proofs),
     ])
 }
 

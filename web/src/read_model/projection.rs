@@ -8,6 +8,7 @@ use ledger::draft::Executed;
 use ledger::posting::Posting;
 use ledger::results::{Cleared, ClearingSummary, CommunitySettled, ResultLeaf, Settled};
 use ledger::transaction::Transaction;
+use ledger::validators::ValidatorSet;
 use market::Overflow;
 use market::answer::Answer;
 use market::certificate::Certificate;
@@ -46,6 +47,8 @@ pub(crate) struct BlockRows {
     pub(crate) postings: Vec<(usize, Posting)>,
     /// Readings that the block carries.
     pub(crate) readings: Vec<IntervalReading>,
+    /// Who decides the next height.
+    pub(crate) validators: ValidatorSet,
 }
 
 /// A closed gate.
@@ -107,6 +110,7 @@ pub(crate) fn project(
         postings: Vec::new(),
         readings: executed.block.transactions.iter().filter_map(reading).collect(),
         results: Vec::new(),
+        validators: executed.state.validators().clone(),
     };
     let mut books = executed.results.clearings.iter();
     for (index, leaf) in results.iter().enumerate() {

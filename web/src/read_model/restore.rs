@@ -16,7 +16,7 @@ use crate::read_model::{PROJECTION, ReadModel, StoreError, column, count};
 pub(crate) const SNAPSHOT_EVERY: u64 = 100;
 
 /// What follows from blocks; emptied before everything is made anew.
-const DERIVED: [&str; 13] = [
+const DERIVED: [&str; 15] = [
     "DELETE FROM clearings",
     "DELETE FROM clearing_steps",
     "DELETE FROM clearing_zones",
@@ -29,6 +29,8 @@ const DERIVED: [&str; 13] = [
     "DELETE FROM origin_certificates",
     "DELETE FROM postings",
     "DELETE FROM readings",
+    "DELETE FROM transactions",
+    "DELETE FROM validator_sets",
     "DELETE FROM snapshots",
 ];
 

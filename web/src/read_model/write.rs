@@ -1,5 +1,6 @@
 //! Writing: one transaction per block, so that a block is in all tables or in none.
 
+mod proofs;
 mod settled;
 
 use ledger::posting::Account;
@@ -33,6 +34,8 @@ impl ReadModel {
             let mut tx = self.pool.begin().await?;
             let height = column(rows.committed.block.header.height, "a height")?;
             write_block(&mut tx, height, rows).await?;
+            proofs::write_transactions(&mut tx, height, rows).await?;
+            proofs::write_validators(&mut tx, height, rows).await?;
             for clearing in &rows.clearings {
                 write_clearing(&mut tx, height, clearing).await?;
             }

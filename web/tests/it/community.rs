@@ -55,7 +55,7 @@ pub(crate) fn party(index: u8) -> PartyId {
     PartyId::from_bytes([0xa0 + index; 16])
 }
 
-fn member_key(index: u8) -> SigningKey {
+pub(crate) fn member_key(index: u8) -> SigningKey {
     SigningKey::from_seed(&[index; 32])
 }
 

@@ -69,7 +69,7 @@ async fn every_bad_value_is_told_with_its_name_and_what_is_expected() {
     let parties = ["x", "00", "zz112233445566778899aabbccddeeff", "%27%3B%20DROP%20TABLE%20blocks"];
     bad("/households/", &parties, "party", "an identifier of 32 hexadecimal digits");
     let dates = ["yesterday", "2026-02-30", "-999999-01-01", "2026-6-1", "2026-06-15T00:00", ""];
-    for page in ["", "/trades", "/orders"] {
+    for page in ["", "/history", "/trades", "/orders"] {
         let path = format!("/households/{known}{page}?date=");
         bad(&path, &dates, "date", "a day of the calendar written like 2026-06-15");
     }

@@ -3,6 +3,7 @@
 mod closed;
 mod community;
 mod events;
+mod history;
 mod hostile;
 mod households;
 mod ledger_pages;

@@ -15,7 +15,9 @@ import {
   tariffBody,
 } from './stand-in/community.mjs';
 import { householdBody, ordersBody, tradesBody } from './stand-in/household.mjs';
-import { blockBody, blockSummary } from './stand-in/ledger.mjs';
+import { historyBody } from './stand-in/history.mjs';
+import { blockBody, blockSummary, searchBody, transactionBody } from './stand-in/ledger.mjs';
+import { anchorBody, receiptText } from './stand-in/receipts.mjs';
 import {
   auction,
   cleared,
@@ -70,6 +72,7 @@ function answerTo(path, query) {
       );
     const home = homes.find((candidate) => candidate.party === id);
     if (!home) return missing('No household has this identifier; choose one from the list.');
+    if (sub === 'history') return ok(historyBody(home, query.get('span') ?? 'day', date));
     if (sub === 'trades') return ok(tradesBody(home, date));
     if (sub === 'orders') return ok(ordersBody(home, date));
     return ok(householdBody(home, date));
@@ -84,7 +87,16 @@ function answerTo(path, query) {
     const count = Math.min(Number(query.get('count') ?? 25), before - 1);
     return ok(Array.from({ length: count }, (_, i) => blockSummary(before - 1 - i)));
   }
-  if (area === 'receipts') return ok({ stand_in: true, height: Number(id), index: Number(sub) });
+  if (area === 'validators') return ok(anchorBody());
+  if (area === 'search') return ok(searchBody(query.get('id') ?? ''));
+  if (area === 'transactions') {
+    const found = transactionBody(id);
+    return found ? ok(found) : missing('No block carries this transaction.');
+  }
+  if (area === 'receipts') {
+    const text = receiptText(Number(id), Number(sub));
+    return text ? { status: 200, text } : missing('This block has no such result.');
+  }
   return missing('There is nothing at this address.');
 }
 
@@ -145,14 +157,14 @@ createServer((request, response) => {
     return response.end('# a stand-in, not a genesis\n');
   }
   if (url.pathname.startsWith('/api/')) {
-    const { status, body } = answerTo(url.pathname, url.searchParams);
+    const { status, body, text } = answerTo(url.pathname, url.searchParams);
     const headers = {
       'content-type': status === 200 ? 'application/json' : 'application/problem+json',
     };
     if (url.pathname.includes('/receipts/'))
       headers['content-disposition'] = 'attachment; filename="receipt.json"';
     response.writeHead(status, headers);
-    return response.end(JSON.stringify(body));
+    return response.end(text ?? JSON.stringify(body));
   }
   if (options.dist) return serveFile(url.pathname, response);
   response.writeHead(404).end();

@@ -7,7 +7,8 @@
     if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
     var wish = new URLSearchParams(location.search).get('lang');
     var language = wish || localStorage.getItem('hidamari.language') || navigator.language;
-    root.lang = /^ja\b/i.test(language) ? 'ja' : 'en';
+    var known = /^(ja|de)\b/i.exec(language || '');
+    root.lang = known ? known[1].toLowerCase() : 'en';
   } catch (error) {
     root.lang = 'en';
   }

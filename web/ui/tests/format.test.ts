@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { duration } from '../src/lib/duration';
 import { makeFormats } from '../src/lib/format';
-import { messages } from '../src/lib/i18n';
+import { en } from '../src/lib/i18n/en';
 import { addDays } from '../src/lib/local-date';
 
 const berlin = makeFormats({ language: 'en', currency: 'EUR', timeZone: 'Europe/Berlin' });
@@ -65,7 +65,7 @@ test('days step through month ends and leap years', () => {
 
 test('a span of time is said in the finest unit that can be read', () => {
   const say = (span_ms: number, seconds: boolean) =>
-    duration(span_ms, messages.en.duration, berlin.count, seconds);
+    duration(span_ms, en.duration, berlin.count, seconds);
   expect(say(61_000, true)).toBe('61 s');
   expect(say(61_000, false)).toBe('2 min');
   expect(say(600_000, true)).toBe('10 min');

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { messages } from '../src/lib/i18n';
+import { de } from '../src/lib/i18n/de';
+import { en } from '../src/lib/i18n/en';
+import { ja } from '../src/lib/i18n/ja';
 
 type Tree = { [key: string]: string | Tree | ((...figures: string[]) => string) };
 
@@ -14,22 +16,32 @@ function flatten(tree: Tree, path = ''): [string, string][] {
   });
 }
 
-const english = new Map(flatten(messages.en));
-const japanese = new Map(flatten(messages.ja));
+const english = new Map(flatten(en));
+const japanese = new Map(flatten(ja));
+const german = new Map(flatten(de));
 
-test('both languages have the same messages', () => {
-  expect([...japanese.keys()].sort()).toEqual([...english.keys()].sort());
+test('all languages have the same messages', () => {
+  for (const other of [japanese, german]) {
+    expect([...other.keys()].sort()).toEqual([...english.keys()].sort());
+  }
 });
 
 test('no message is empty', () => {
-  for (const [name, text] of [...english, ...japanese]) expect(text.trim(), name).not.toBe('');
+  for (const [name, text] of [...english, ...japanese, ...german]) expect(text.trim(), name).not.toBe('');
 });
 
 test('no figure gets lost in translation', () => {
   const figures = (text: string) => (text.match(/#\d#/g) ?? []).sort();
   for (const [name, text] of english) {
     expect(figures(japanese.get(name) ?? ''), name).toEqual(figures(text));
+    expect(figures(german.get(name) ?? ''), name).toEqual(figures(text));
   }
+});
+
+test('German is German', () => {
+  const sentences = [...german].filter(([, text]) => text.split(' ').length > 5);
+  expect(sentences.length).toBeGreaterThan(40);
+  for (const [name, text] of sentences) expect(text, name).not.toBe(english.get(name));
 });
 
 test('Japanese is Japanese', () => {

@@ -8,8 +8,12 @@ const routes: Route[] = [
   { area: 'households' },
   { area: 'household', party: '3f2a9c', date: null },
   { area: 'household', party: 'a b/c', date: '2026-06-12' },
+  { area: 'household', party: '3f', date: '2026-06-12', span: 'month' },
+  { area: 'household', party: '3f', date: null, span: 'year' },
   { area: 'ledger' },
   { area: 'block', height: 42 },
+  { area: 'receipt', height: 42, index: 0 },
+  { area: 'transaction', hash: 'ab'.repeat(32) },
 ];
 
 test.each(routes.map((route) => [href(route), route] as const))('%s', (address, route) => {
@@ -26,7 +30,10 @@ test.each([
   '/ledger/0',
   '/ledger/-1',
   '/ledger/x',
-  '/ledger/1/2',
+  '/ledger/0/2',
+  '/ledger/1/x',
+  '/ledger/1/2/3',
+  '/ledger/transactions/ab',
   '/households/%',
   '/market/1',
 ])('%s is missing', (path) => {
@@ -34,6 +41,7 @@ test.each([
 });
 
 test('a malformed choice falls back to the default', () => {
+  expect(parseRoute('/households/x', '?span=decade')).not.toHaveProperty('span');
   expect(parseRoute('/households/x', '?date=today')).toMatchObject({ date: null });
   expect(parseRoute('/market', '?period=soon')).toMatchObject({ period_start_ms: null });
 });

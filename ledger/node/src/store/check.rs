@@ -220,9 +220,14 @@ pub(crate) async fn tip(db: &Database) -> Result<u64, StoreError> {
 pub(super) async fn slice(db: &Database, from: u64) -> Result<Vec<StoredRow>, StoreError> {
     let query = format!("{BLOCK_COLUMNS} WHERE height >= ? ORDER BY height LIMIT ?");
     let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to_sql(from)).bind(to_sql(SLICE));
-    let whole = db.rows("read blocks", query).await?;
-    let mut whole = whole.iter();
-    let mut pruned = db.pruned_rows(from, SLICE).await?.into_iter().peekable();
+    // Both on the one connection, so that no block moves from one table to the other in between.
+    let mut connection =
+        db.pool.acquire().await.map_err(|source| db.failed("read blocks", source))?;
+    let whole = query.fetch_all(&mut *connection).await;
+    let whole = whole.map_err(|source| db.failed("read blocks", source))?;
+    let pruned = db.pruned_rows(&mut connection, from, SLICE).await?;
+    drop(connection);
+    let (mut whole, mut pruned) = (whole.iter(), pruned.into_iter().peekable());
     let mut slice = Vec::new();
     for height in (from..).take(usize::try_from(SLICE).unwrap_or_default()) {
         let at_height = |row: &PrunedRow| row.block.header.height == height;
@@ -292,12 +297,16 @@ impl Database {
 
     /// The block at a height, whole or pruned, if there is a row for it.
     pub(crate) async fn stored_row(&self, height: u64) -> Result<Option<StoredRow>, StoreError> {
-        let pruned = self.pruned_rows(height, 1).await?.into_iter();
-        let mut pruned = pruned.filter(|row| row.block.header.height == height);
-        match pruned.next() {
-            Some(row) => Ok(Some(StoredRow::Pruned(row))),
-            None => Ok(self.block_row(height).await?.map(StoredRow::Whole)),
+        // In this order: a block may become a pruned one in between, and never a whole one.
+        if let Some(row) = self.block_row(height).await? {
+            return Ok(Some(StoredRow::Whole(row)));
         }
+        let connection = self.pool.acquire().await;
+        let mut connection =
+            connection.map_err(|source| self.failed("read pruned blocks", source))?;
+        let pruned = self.pruned_rows(&mut connection, height, 1).await?.into_iter();
+        let mut pruned = pruned.filter(|row| row.block.header.height == height);
+        Ok(pruned.next().map(StoredRow::Pruned))
     }
 
     /// The changes of validators, in their order; not verified.

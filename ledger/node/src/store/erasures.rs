@@ -7,11 +7,11 @@ use market::signed::signing_prefix;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 
-use super::Store;
 use super::error::{Finding, StoreError};
-use super::prune::Erased;
 use super::rows::{blob, bytes, decode, digest, same_digest};
 use super::schema::{Database, from_sql, to_sql};
+
+const TABLE: &str = "erasure_receipts";
 
 /// What the signature of a receipt is for.
 const DOMAIN: &str = "hidamari/erasure/1";
@@ -40,8 +40,40 @@ pub struct Erasure {
     pub leaves_count: u64,
 }
 
+/// A receipt as `/erasures` lists it, and as `hidamari node erase` answers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ErasureEntry {
+    /// The height of the block with the request.
+    pub requested_at_height: u64,
+    /// Whom the leaves named.
+    pub party: String,
+    /// The heights of the blocks that had such leaves.
+    pub heights: Vec<u64>,
+    /// How many leaves there were.
+    pub leaves_count: u64,
+    /// Which validator says so, as hexadecimal digits.
+    pub validator: String,
+    /// Its signature, as hexadecimal digits.
+    pub signature: String,
+}
+
+impl From<ErasureReceipt> for ErasureEntry {
+    fn from(receipt: ErasureReceipt) -> Self {
+        let ErasureReceipt { erasure, validator, signature } = receipt;
+        let Erasure { requested_at, party, heights, leaves_count } = erasure;
+        Self {
+            requested_at_height: requested_at,
+            party: party.to_string(),
+            heights,
+            leaves_count,
+            validator: validator.to_string(),
+            signature: signature.to_string(),
+        }
+    }
+}
+
 impl ErasureReceipt {
-    fn sign(erasure: Erasure, chain: &ChainId, key: &SigningKey) -> Self {
+    pub(super) fn sign(erasure: Erasure, chain: &ChainId, key: &SigningKey) -> Self {
         let signature = key.sign(&signed_bytes(&erasure, chain));
         Self { erasure, validator: key.public(), signature }
     }
@@ -56,11 +88,12 @@ impl ErasureReceipt {
 
     fn read(row: &SqliteRow, chain: &ChainId) -> Result<Self, String> {
         let height: i64 = row.try_get("height").map_err(|error| error.to_string())?;
-        let receipt = blob(row, "receipt")?;
-        same_digest(row, &digest("erasures", &[&height.to_be_bytes(), &receipt]))?;
+        let (party, receipt) = (blob(row, "party")?, blob(row, "receipt")?);
+        same_digest(row, &digest(TABLE, &[&height.to_be_bytes(), &party, &receipt]))?;
         let receipt: Self = decode("receipt", &receipt)?;
         receipt.verify(chain).map_err(|error| error.to_string())?;
-        if to_sql(receipt.erasure.requested_at) == height {
+        let Erasure { requested_at, party: named, .. } = &receipt.erasure;
+        if to_sql(*requested_at) == height && named.as_bytes()[..] == party {
             Ok(receipt)
         } else {
             Err("it is for another request".to_owned())
@@ -69,11 +102,11 @@ impl ErasureReceipt {
 
     pub(crate) fn insert(&self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
         let (height, receipt) = (to_sql(self.erasure.requested_at), bytes(self));
-        let digest = digest("erasures", &[&height.to_be_bytes(), &receipt]);
-        sqlx::query("INSERT OR REPLACE INTO erasures (height, receipt, digest) VALUES (?, ?, ?)")
-            .bind(height)
-            .bind(receipt)
-            .bind(digest)
+        let party = self.erasure.party.as_bytes().to_vec();
+        let digest = digest(TABLE, &[&height.to_be_bytes(), &party, &receipt]);
+        let query = "INSERT OR REPLACE INTO erasure_receipts (height, party, receipt, digest) \
+                     VALUES (?, ?, ?, ?)";
+        sqlx::query(query).bind(height).bind(party).bind(receipt).bind(digest)
     }
 }
 
@@ -83,49 +116,18 @@ fn signed_bytes(erasure: &Erasure, chain: &ChainId) -> Vec<u8> {
     message
 }
 
-impl Store {
-    /// Executes a request to erase a party that a block at a height brings, and keeps a receipt.
-    /// `None` while blocks up to that height may still be needed by a restart: ask again later.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what was erased until then stays so, and asking again does the rest.
-    pub async fn erase_for(
-        &self,
-        requested_at: u64,
-        party: PartyId,
-        chain: &ChainId,
-        key: &SigningKey,
-    ) -> Result<Option<ErasureReceipt>, StoreError> {
-        if self.last_prunable().await? < requested_at {
-            return Ok(None);
-        }
-        let Erased { heights, leaves_count } = self.erase(&party).await?;
-        let erasure = Erasure { requested_at, party, heights, leaves_count };
-        let receipt = ErasureReceipt::sign(erasure, chain, key);
-        self.db.put(receipt.insert()).await?;
-        Ok(Some(receipt))
-    }
-
-    /// The receipts for everything that was erased here, by the height of the request.
-    ///
-    /// # Errors
-    /// [`StoreError`] if they cannot be read, or do not hold.
-    pub async fn erasures(&self, chain: &ChainId) -> Result<Vec<ErasureReceipt>, StoreError> {
-        self.db.erasures(chain).await
-    }
-}
-
 impl Database {
     pub(crate) async fn erasures(
         &self,
         chain: &ChainId,
     ) -> Result<Vec<ErasureReceipt>, StoreError> {
-        let query = "SELECT height, receipt, digest FROM erasures ORDER BY height";
+        let query =
+            "SELECT height, party, receipt, digest FROM erasure_receipts ORDER BY height, party";
         let rows = self.rows("read erasures", sqlx::query(query)).await?;
         let read = |row| {
             ErasureReceipt::read(row, chain).map_err(|problem| {
                 let height = row.try_get::<i64, _>("height").map_or(0, from_sql);
-                self.corrupt(Finding::at("erasures", height, problem))
+                self.corrupt(Finding::at(TABLE, height, problem))
             })
         };
         rows.iter().map(read).collect()

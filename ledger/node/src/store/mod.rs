@@ -11,6 +11,7 @@
 
 mod backup;
 mod check;
+mod erase;
 mod erasures;
 mod error;
 mod prune;
@@ -32,12 +33,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use backup::{BackupError, BackupProgress};
 pub use check::check_again;
-pub use erasures::{Erasure, ErasureReceipt};
+pub use erase::ErasureStanding;
+pub use erasures::{Erasure, ErasureEntry, ErasureReceipt};
 pub use error::{Finding, StoreError};
-pub use prune::Erased;
 
 pub(crate) use check::{Walk, patrol};
-pub(crate) use prune::{StoredRow, keep_pruned};
+pub(crate) use prune::StoredRow;
 pub(crate) use rows::{BlockRow, CertifiedHeader, Sets, SnapshotRow, insert_handover};
 pub(crate) use schema::{Access, Database, FILE};
 pub(crate) use writing::SNAPSHOT_EVERY;
@@ -58,6 +59,8 @@ pub struct Store {
     base_height: u64,
     /// The lowest height from which on all blocks are whole.
     whole_from: Arc<AtomicU64>,
+    /// Held by whoever forgets something: one at a time.
+    forgetting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Store {
@@ -67,7 +70,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says what is wrong and what to do; nothing is changed then.
     pub async fn open(data_dir: &Path, genesis: &Genesis) -> Result<(Self, State), StoreError> {
-        let db = Database::open(&data_dir.join(FILE), Access::Make).await?;
+        Self::open_at(&data_dir.join(FILE), Access::Make, genesis).await
+    }
+
+    async fn open_at(
+        path: &Path,
+        access: Access,
+        genesis: &Genesis,
+    ) -> Result<(Self, State), StoreError> {
+        let db = Database::open(path, access).await?;
         let opened = Self::checked(db.clone(), genesis, Earlier::Counts).await;
         if opened.is_err() {
             db.close().await;
@@ -85,7 +96,8 @@ impl Store {
         let sets = Arc::new(Mutex::new(checked.sets));
         let (damage, base_height) = (Arc::default(), checked.base_height);
         let whole_from = Arc::new(AtomicU64::new(checked.whole_from));
-        let store = Self { db, sets, damage, base_height, whole_from };
+        let forgetting = Arc::default();
+        let store = Self { db, sets, damage, base_height, whole_from, forgetting };
         let mut state = checked.state.unwrap_or_else(|| State::at_genesis(genesis));
         for height in state.height().saturating_add(1)..=checked.tip {
             let block = store.block(height).await?;

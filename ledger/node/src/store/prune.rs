@@ -1,4 +1,4 @@
-//! Forgetting: the bodies of old blocks, and what names a party that has left.
+//! Forgetting the bodies of old blocks.
 //!
 //! A pruned block stands in a table of its own: its header and certificate as they were, and of
 //! each leaf its bytes with their salt, or the hash alone. So the hash chain and every root still
@@ -8,18 +8,14 @@ use ledger::block::Header;
 use ledger::certificate::CommitCertificate;
 use ledger::pruned::PrunedBlock;
 use ledger::state::State;
-use market::member::PartyId;
 use market::time::{DeliveryPeriod, Timestamp};
 use sqlx::Row as _;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
-use std::sync::Arc;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::Store;
 use super::check;
+use super::erasures::ErasureReceipt;
 use super::error::{Finding, StoreError};
 use super::rows::{BlockRow, blob, bytes, decode, digest, same_digest};
 use super::schema::{Database, from_sql, to_sql};
@@ -38,6 +34,12 @@ pub(crate) struct PrunedRow {
 pub(super) const PRUNED_COLUMNS: &str = "SELECT height, block, certificate, digest FROM pruned";
 
 impl PrunedRow {
+    /// A whole row without its block's salt.
+    pub(super) fn of(row: BlockRow) -> Self {
+        let block = PrunedBlock::of(&row.committed.block, &row.results);
+        Self { block, certificate: row.committed.certificate }
+    }
+
     /// Reads a row: its bytes are those written, its header covers its leaves, and its certificate
     /// is for that header.
     pub(super) fn read(row: &SqliteRow) -> Result<Self, String> {
@@ -105,43 +107,6 @@ impl StoredRow {
     }
 }
 
-/// What was erased for a party.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Erased {
-    /// The blocks of which something was erased.
-    pub heights: Vec<u64>,
-    /// How many leaves were.
-    pub leaves_count: u64,
-}
-
-/// How often old blocks are looked for (real time).
-const LOOK_EVERY: Duration = Duration::from_secs(600);
-
-const DAY_MS: i64 = 86_400_000;
-
-/// Forgets bodies as they become old enough, until shutdown; without a number of days, never.
-pub(crate) async fn keep_pruned(
-    store: Store,
-    after_days: Option<u32>,
-    state: watch::Receiver<Arc<State>>,
-    shutdown: CancellationToken,
-) {
-    let Some(days) = after_days else { return shutdown.cancelled().await };
-    let age_ms = i64::from(days).saturating_mul(DAY_MS);
-    loop {
-        let now = Arc::clone(&state.borrow());
-        match store.prune(&now, now.time().plus_millis(age_ms.saturating_neg())).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "the bodies of old blocks are forgotten"),
-            Err(error) => store.note(&error),
-        }
-        let waited = shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY));
-        if waited.await.is_none() {
-            return;
-        }
-    }
-}
-
 impl Store {
     /// Forgets the bodies of the oldest blocks: those older than `before`, all of whose delivery
     /// periods are final in `state`, up to the first that must stay. Returns how many.
@@ -149,6 +114,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; what was forgotten until then stays so.
     pub async fn prune(&self, state: &State, before: Timestamp) -> Result<u64, StoreError> {
+        let _alone = self.forgetting.lock().await;
         let mut pruned_count = 0_u64;
         let last = self.last_prunable().await?;
         loop {
@@ -161,67 +127,24 @@ impl Store {
             for row in rows {
                 let StoredRow::Whole(row) = row else { continue };
                 let old = row.header().time < before && row.header().height <= last;
-                if !old || !periods(&row).all(|period| is_final(state, period)) {
+                if !old || !periods(&row).all(|period| state.is_final(period)) {
                     break;
                 }
-                let CommittedParts { mut block, certificate } = parts(row);
-                block.erase_all();
-                due.push(PrunedRow { block, certificate });
+                let mut row = PrunedRow::of(row);
+                row.block.erase_all();
+                due.push(row);
             }
             if due.is_empty() {
                 break;
             }
             let count = u64::try_from(due.len()).unwrap_or(u64::MAX);
-            self.replace(&due).await?;
+            self.replace(&due, None).await?;
             pruned_count = pruned_count.saturating_add(count);
         }
         if pruned_count > 0 {
             self.db.give_back_pages().await?;
         }
         Ok(pruned_count)
-    }
-
-    /// Forgets every leaf that names a party, in all blocks that a restart does not need. Blocks
-    /// after those are erased by a later call.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what was erased until then stays so.
-    pub async fn erase(&self, party: &PartyId) -> Result<Erased, StoreError> {
-        let mut erased = Erased::default();
-        let last = self.last_prunable().await?;
-        let mut next = self.base_height.saturating_add(1);
-        while next <= last {
-            let rows = check::slice(&self.db, next).await?;
-            if rows.is_empty() {
-                break;
-            }
-            let mut changed = Vec::new();
-            for row in rows {
-                let height = row.header().height;
-                if height > last {
-                    break;
-                }
-                next = height.saturating_add(1);
-                let CommittedParts { mut block, certificate } = match row {
-                    StoredRow::Whole(row) => parts(row),
-                    StoredRow::Pruned(PrunedRow { block, certificate }) => {
-                        CommittedParts { block, certificate }
-                    }
-                };
-                let count = u64::try_from(block.erase(party)).unwrap_or(u64::MAX);
-                if count > 0 {
-                    erased.leaves_count = erased.leaves_count.saturating_add(count);
-                    erased.heights.push(height);
-                    changed.push(PrunedRow { block, certificate });
-                }
-            }
-            if changed.is_empty() && next > last {
-                break;
-            }
-            self.replace(&changed).await?;
-        }
-        self.db.give_back_pages().await?;
-        Ok(erased)
     }
 
     /// The highest height that no restart needs: behind it lie two snapshots.
@@ -233,8 +156,12 @@ impl Store {
         Ok(newest.saturating_sub(SNAPSHOT_EVERY).saturating_sub(1))
     }
 
-    /// Puts pruned blocks in the place of what was there, in one transaction.
-    async fn replace(&self, rows: &[PrunedRow]) -> Result<(), StoreError> {
+    /// Puts pruned blocks in the place of what was there, in one transaction, with a receipt for it.
+    pub(super) async fn replace(
+        &self,
+        rows: &[PrunedRow],
+        receipt: Option<&ErasureReceipt>,
+    ) -> Result<(), StoreError> {
         let Some(highest) = rows.iter().map(|row| row.block.header.height).max() else {
             return Ok(());
         };
@@ -244,6 +171,7 @@ impl Store {
             let forgotten = sqlx::query("DELETE FROM blocks WHERE height = ?").bind(height);
             statements.extend([forgotten, row.insert()]);
         }
+        statements.extend(receipt.map(ErasureReceipt::insert));
         self.db.put_all(statements).await?;
         self.whole_from.fetch_max(highest.saturating_add(1), Ordering::Relaxed);
         Ok(())
@@ -268,12 +196,14 @@ impl Database {
     /// Pruned blocks from a height on.
     pub(super) async fn pruned_rows(
         &self,
+        connection: &mut SqliteConnection,
         from: u64,
         count: u64,
     ) -> Result<Vec<PrunedRow>, StoreError> {
         let query = format!("{PRUNED_COLUMNS} WHERE height >= ? ORDER BY height LIMIT ?");
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to_sql(from)).bind(to_sql(count));
-        let rows = self.rows("read pruned blocks", query).await?;
+        let rows = query.fetch_all(connection).await;
+        let rows = rows.map_err(|source| self.failed("read pruned blocks", source))?;
         let read = |row| {
             PrunedRow::read(row).map_err(|problem| {
                 let height = row.try_get::<i64, _>("height").map_or(from, from_sql);
@@ -291,20 +221,10 @@ impl Database {
 
     /// Empties the log, in which forgotten bytes still stand. The pages in the file itself were
     /// overwritten with zeros (`secure_delete`).
-    async fn give_back_pages(&self) -> Result<(), StoreError> {
+    pub(super) async fn give_back_pages(&self) -> Result<(), StoreError> {
         let emptied = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
         emptied.map(drop).map_err(|source| self.failed("empty the log", source))
     }
-}
-
-struct CommittedParts {
-    block: PrunedBlock,
-    certificate: CommitCertificate,
-}
-
-fn parts(row: BlockRow) -> CommittedParts {
-    let block = PrunedBlock::of(&row.committed.block, &row.results);
-    CommittedParts { block, certificate: row.committed.certificate }
 }
 
 /// The delivery periods that a block is about.
@@ -312,12 +232,4 @@ fn periods(row: &BlockRow) -> impl Iterator<Item = DeliveryPeriod> {
     let said = row.committed.block.transactions.iter();
     let said = said.filter_map(|transaction| transaction.subject().0.period());
     said.chain(row.results.iter().map(ledger::results::ResultLeaf::period))
-}
-
-/// Whether nothing about a period can change any more, as far as the state knows.
-fn is_final(state: &State, period: DeliveryPeriod) -> bool {
-    state.rules().final_at(period) <= state.time()
-        && state.settlement(period).is_none()
-        && state.trades(period).is_empty()
-        && state.book(period).is_none()
 }

@@ -1,18 +1,25 @@
 //! What is read while the node runs. Everything is checked before it is handed out.
 
-use ledger::block::Block;
+use ledger::block::{Block, Header};
 use ledger::certificate::CommitCertificate;
+use ledger::genesis::Genesis;
+use ledger::handover::Handover;
 use ledger::results::ServedBlock;
+use ledger::state::State;
+use market::time::Timestamp;
 
 use super::Store;
+use super::check;
 use super::error::{Finding, StoreError};
+use super::prune::StoredRow;
 use super::rows::{
     BlockRow, CertifiedHeader, SNAPSHOT_COLUMNS, SnapshotRow, UNDECIDED_COLUMNS, bytes,
     read_undecided,
 };
-use super::schema::to_sql;
+use super::schema::{from_sql, to_sql};
 use crate::consensus::Undecided;
 use crate::snapshot::CertifiedSnapshot;
+use crate::statement::Shown;
 
 /// A height between others without a row.
 pub(super) fn no_row(height: u64) -> Finding {
@@ -106,6 +113,61 @@ impl Store {
         Ok(Some(CertifiedSnapshot { header, certificate, handovers, state }))
     }
 
+    /// The newest state at hand of a block before a time, or else the one at the genesis, with the
+    /// changes of validators up to it. Without either, the header that the chain here starts from.
+    pub(crate) async fn state_before(
+        &self,
+        genesis: &Genesis,
+        time: Timestamp,
+    ) -> Result<Result<(State, Vec<Handover>), Header>, StoreError> {
+        let query = format!("{SNAPSHOT_COLUMNS} ORDER BY height DESC");
+        let query = sqlx::query(sqlx::AssertSqlSafe(query));
+        let mut found = None;
+        for row in self.db.rows("read snapshots", query).await? {
+            let height = sqlx::Row::try_get::<i64, _>(&row, "height").map_or(0, from_sql);
+            let bad =
+                |problem| self.noted(self.db.corrupt(Finding::at("snapshots", height, problem)));
+            let snapshot = SnapshotRow::read(&row).map_err(bad)?;
+            if snapshot.certified.header.time < time {
+                found = Some(snapshot.state);
+                break;
+            }
+        }
+        let state = match (found, self.db.base().await?) {
+            (Some(state), _) => state,
+            (None, None) => State::at_genesis(genesis),
+            (None, Some(base)) => return Ok(Err(base.header)),
+        };
+        let mut handovers = self.db.handovers().await.map_err(|error| self.noted(error))?;
+        handovers.retain(|handover| handover.header.height <= state.height());
+        Ok(Ok((state, handovers)))
+    }
+
+    /// The header that the chain here starts from with its certificate, and the first height here.
+    pub(crate) async fn start(
+        &self,
+    ) -> Result<(Option<(Header, CommitCertificate)>, u64), StoreError> {
+        let base = self.db.base().await?.map(|base| (base.header, base.certificate));
+        Ok((base, self.base_height.saturating_add(1)))
+    }
+
+    /// The height of the last block here.
+    pub(crate) async fn tip(&self) -> Result<u64, StoreError> {
+        Ok(check::tip(&self.db).await?.max(self.base_height))
+    }
+
+    /// Some headers from a height on, with their blocks as far as those are whole.
+    pub(crate) async fn rows_from(&self, height: u64) -> Result<Vec<Shown>, StoreError> {
+        let rows = check::slice(&self.db, height).await.map_err(|error| self.noted(error))?;
+        let served = |row| match row {
+            StoredRow::Whole(BlockRow { committed, results, .. }) => {
+                Shown::Whole(ServedBlock { committed, results: Some(results) })
+            }
+            StoredRow::Pruned(row) => Shown::HeaderOnly(row.block.header, row.certificate),
+        };
+        Ok(rows.into_iter().map(served).collect())
+    }
+
     /// What was found damaged since the store was opened; empty if nothing was.
     pub fn damage(&self) -> Vec<Finding> {
         self.lock_damage().iter().cloned().collect()
@@ -122,7 +184,7 @@ impl Store {
     }
 
     /// Remembers and tells damage, once.
-    pub(super) fn note(&self, error: &StoreError) {
+    pub(crate) fn note(&self, error: &StoreError) {
         let Some(finding) = error.finding() else { return };
         if self.lock_damage().insert(finding) {
             tracing::error!(%error, "the ledger is damaged");

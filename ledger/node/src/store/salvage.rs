@@ -3,7 +3,6 @@
 use ledger::genesis::Genesis;
 use ledger::handover::Handover;
 use ledger::state::State;
-use market::member::PartyId;
 use sqlx::Row as _;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use std::path::Path;
@@ -31,28 +30,6 @@ impl Store {
         let checked = Self::checked(db.clone(), genesis, Earlier::CountsNot).await;
         db.close().await;
         checked.map(|(_, state)| state.height())
-    }
-
-    /// Erases parties from a closed store: what was fetched may name them again.
-    pub(crate) async fn erase_again(
-        path: &Path,
-        genesis: &Genesis,
-        parties: &[PartyId],
-    ) -> Result<(), StoreError> {
-        if parties.is_empty() {
-            return Ok(());
-        }
-        let db = Database::open(path, Access::Existing).await?;
-        let erased = async {
-            let (store, _) = Self::checked(db.clone(), genesis, Earlier::Counts).await?;
-            for party in parties {
-                store.erase(party).await?;
-            }
-            Ok(())
-        };
-        let erased = erased.await;
-        db.close().await;
-        erased
     }
 }
 

@@ -46,9 +46,13 @@ CREATE TABLE IF NOT EXISTS pruned (
     certificate BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS erasures (
-    height INTEGER PRIMARY KEY, receipt BLOB NOT NULL, digest BLOB NOT NULL
-) STRICT;
+CREATE TABLE IF NOT EXISTS erasure_receipts (
+    height INTEGER NOT NULL,
+    party BLOB NOT NULL,
+    receipt BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (height, party)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS handovers (
     height INTEGER PRIMARY KEY,
     header BLOB NOT NULL,

@@ -5,7 +5,6 @@ use market::time::Timestamp;
 
 use crate::repair::mend_alone;
 use crate::store::{BLOCKS, Stored};
-use crate::street::{party, validator_key};
 
 const LATER: Timestamp = Timestamp::from_millis(4_000_000_000_000);
 
@@ -55,37 +54,4 @@ async fn blocks_of_open_periods_stay() {
     let (store, _) = stored.open().await.unwrap();
     assert_eq!(store.prune(&stored.street.state, LATER).await.unwrap(), 0);
     store.close().await;
-}
-
-#[tokio::test]
-async fn what_names_a_party_is_erased_and_nothing_else() {
-    let (stored, store) = with_an_old_part().await;
-    let others = |served: &[u8]| {
-        let id = party(1).as_bytes().to_vec();
-        served.windows(16).filter(|window| *window == id).count()
-    };
-    let before = store.served(40, 1, true, usize::MAX).await.unwrap();
-    assert!(others(&before[0]) > 0);
-    let (chain, key) = (stored.street.genesis.chain_id(), validator_key(1));
-    let early = store.erase_for(150, party(0), &chain, &key).await.unwrap();
-    assert_eq!(early, None, "a restart needs the blocks before");
-    let receipt = store.erase_for(90, party(0), &chain, &key).await.unwrap().unwrap();
-    receipt.verify(&chain).unwrap();
-    let erased = &receipt.erasure;
-    assert!(erased.heights.contains(&40) && erased.leaves_count > 8, "{erased:?}");
-    assert!(erased.heights.iter().all(|height| *height < 128), "{erased:?}");
-    assert_eq!(store.erase(&party(0)).await.unwrap().leaves_count, 0, "once is enough");
-    store.close().await;
-    let (store, state) = stored.open().await.unwrap();
-    assert!(state == stored.street.state, "the chain still holds");
-    assert_eq!(store.erasures(&chain).await.unwrap(), std::slice::from_ref(&receipt));
-    let mut forged = receipt;
-    forged.erasure.leaves_count += 1;
-    assert!(forged.verify(&chain).is_err());
-    store.close().await;
-    let file = std::fs::read(&stored.path).unwrap();
-    // It stays a member of the state, and the receipt names it.
-    let left = file.windows(16).filter(|window| window == party(0).as_bytes()).count();
-    let kept = file.windows(16).filter(|window| window == party(1).as_bytes()).count();
-    assert!(left * 2 < kept, "{left} of {kept}");
 }

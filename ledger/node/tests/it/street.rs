@@ -1,6 +1,7 @@
 //! A street of households whose chain is made without a network: certified blocks, as many as a
 //! test wants.
 
+use ledger::acts::{Measure, OperatorAct, Operators};
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::{Draft, Executed};
 use ledger::genesis::Genesis;
@@ -26,10 +27,14 @@ pub(crate) fn validator_key(n: u8) -> SigningKey {
     SigningKey::from_seed(&[n + 101; 32])
 }
 
-fn party_key(n: u16) -> SigningKey {
+pub(crate) fn party_key(n: u16) -> SigningKey {
     let mut seed = [7; 32];
     seed[..2].copy_from_slice(&n.to_be_bytes());
     SigningKey::from_seed(&seed)
+}
+
+pub(crate) fn operator_key() -> SigningKey {
+    SigningKey::from_seed(&[44; 32])
 }
 
 pub(crate) fn party(n: u16) -> PartyId {
@@ -38,7 +43,7 @@ pub(crate) fn party(n: u16) -> PartyId {
     PartyId::from_bytes(id)
 }
 
-fn metering_point(n: u16) -> MeteringPointId {
+pub(crate) fn metering_point(n: u16) -> MeteringPointId {
     let mut id = [0x50; 16];
     id[..2].copy_from_slice(&n.to_be_bytes());
     MeteringPointId::from_bytes(id)
@@ -50,6 +55,7 @@ pub(crate) fn genesis(households: u16) -> Genesis {
     let mut genesis = ledger::genesis::read(text).unwrap();
     let validator = |n| Validator { key: validator_key(n).public(), power: 1 };
     genesis.validators = ValidatorSet::new((0..VALIDATORS).map(validator).collect()).unwrap();
+    genesis.operators = Operators::new([operator_key().public()].into(), 1).unwrap();
     let member = |n: u16| {
         let member = Member {
             key: party_key(n).public(),
@@ -134,6 +140,13 @@ impl Street {
         store.commit(&executed.block, &certificate, results, state).await.unwrap();
         self.state = executed.state.clone();
         executed
+    }
+
+    /// An operator's act.
+    pub(crate) fn act(&self, sequence: u64, measure: Measure) -> Transaction {
+        let (community, key) = (self.genesis.chain_id(), operator_key());
+        let act = OperatorAct { community, operator: key.public(), sequence, measure };
+        Transaction::OperatorAct(Signed::sign(act, &community, &key).into_envelope())
     }
 
     pub(crate) fn order(&self, n: u16, period: DeliveryPeriod, sequence: u64) -> Transaction {

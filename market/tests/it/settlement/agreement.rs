@@ -30,6 +30,7 @@ proptest! {
     fn who_knows_only_its_own_part_comes_to_the_same(world in world::worlds()) {
         let (settlement, shares) = world.facts(settle_with_shares).unwrap();
         prop_assert_eq!(&settlement, &world.settled());
+        prop_assert!(shares.iter().all(|share| share.energy.is_positive()), "{:?}", shares);
         let (parties, rates) = (world.parties(), world.rates());
         for (party, expected) in &settlement.parties {
             let metered = parties.get(party).and_then(|delivery| delivery.metered);

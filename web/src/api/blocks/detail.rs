@@ -197,28 +197,30 @@ fn quorum_power(validators: &ValidatorSet) -> u64 {
 }
 
 fn transactions(site: &Site, block: &Block) -> Vec<BlockTransaction> {
-    let shown = |transaction: &Transaction| {
-        let (subject, _) = transaction.subject();
-        let kind = match subject {
-            Subject::Order(..) => TransactionKind::Order,
-            Subject::Reading(..) => TransactionKind::Reading,
-            Subject::Curve(..) => TransactionKind::Curve,
-            Subject::Join(_) => TransactionKind::Join,
-            Subject::Act(Signer::Operator(_), _) => TransactionKind::OperatorAct,
-            Subject::Act(..) => TransactionKind::PartyAct,
-        };
-        let party = match subject.signer() {
-            Signer::Party(party) => site.shows_households().then(|| party.to_string()),
-            Signer::Operator(_) | Signer::Invitation(_) => None,
-        };
-        BlockTransaction {
-            kind,
-            party,
-            period_start_ms: subject.period().map(|period| period.start().as_millis()),
-            hash: transaction.hash().to_string(),
-        }
+    block.transactions.iter().map(|transaction| transaction_shown(site, transaction)).collect()
+}
+
+/// A transaction as blocks list it.
+pub(crate) fn transaction_shown(site: &Site, transaction: &Transaction) -> BlockTransaction {
+    let (subject, _) = transaction.subject();
+    let kind = match subject {
+        Subject::Order(..) => TransactionKind::Order,
+        Subject::Reading(..) => TransactionKind::Reading,
+        Subject::Curve(..) => TransactionKind::Curve,
+        Subject::Join(_) => TransactionKind::Join,
+        Subject::Act(Signer::Operator(_), _) => TransactionKind::OperatorAct,
+        Subject::Act(..) => TransactionKind::PartyAct,
     };
-    block.transactions.iter().map(shown).collect()
+    let party = match subject.signer() {
+        Signer::Party(party) => site.shows_households().then(|| party.to_string()),
+        Signer::Operator(_) | Signer::Invitation(_) => None,
+    };
+    BlockTransaction {
+        kind,
+        party,
+        period_start_ms: subject.period().map(|period| period.start().as_millis()),
+        hash: transaction.hash().to_string(),
+    }
 }
 
 fn result(site: &Site, height: u64, index: u64, leaf: &ResultLeaf) -> BlockResult {

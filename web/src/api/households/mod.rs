@@ -1,6 +1,7 @@
 //! Households: only where the configuration opens them.
 
 pub(crate) mod day;
+pub(crate) mod history;
 mod lines;
 pub(crate) mod orders;
 pub(crate) mod trades;

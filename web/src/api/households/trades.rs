@@ -57,6 +57,8 @@ pub(crate) struct HouseholdTrade {
 enum TradeState {
     /// Agreed, not delivered or not metered yet.
     Cleared,
+    /// Delivered and counted by the household's own meter, but not settled yet.
+    Metered,
     /// Compared with the meters; corrections are possible.
     Settled,
     /// Settled, and no reading can change it any more.
@@ -102,6 +104,8 @@ fn shown(trade: &OwnTrade, ledger: &LedgerState) -> HouseholdTrade {
         TradeState::Final
     } else if trade.settled {
         TradeState::Settled
+    } else if trade.metered {
+        TradeState::Metered
     } else {
         TradeState::Cleared
     };

@@ -47,6 +47,8 @@ pub(crate) struct OwnTrade {
     pub(crate) origin: Option<Origin>,
     /// Whether the period has been settled.
     pub(crate) settled: bool,
+    /// Whether the party's own meter has counted the period.
+    pub(crate) metered: bool,
     /// The block.
     pub(crate) height: u64,
     /// The place among the block's results.
@@ -67,7 +69,10 @@ impl ReadModel {
                  height, result_index, \
                  CASE WHEN EXISTS (SELECT 1 FROM settlements s \
                  WHERE s.party = $1 AND s.period_start_ms = trades.period_start_ms) \
-                 THEN 1 ELSE 0 END AS settled FROM trades \
+                 THEN 1 ELSE 0 END AS settled, \
+                 CASE WHEN EXISTS (SELECT 1 FROM readings r \
+                 WHERE r.party = $1 AND r.period_start_ms = trades.period_start_ms \
+                 AND r.quality = 'ok') THEN 1 ELSE 0 END AS metered FROM trades \
                  WHERE (seller = $1 OR buyer = $1) AND period_start_ms >= $2 AND period_start_ms < $3 \
                  ORDER BY period_start_ms, height, result_index",
             )
@@ -140,6 +145,7 @@ impl ReadModel {
             (Side::Buy, "buyer_amount", seller)
         };
         let settled: i64 = row.try_get("settled")?;
+        let metered: i64 = row.try_get("metered")?;
         Ok(OwnTrade {
             period: self.period(row)?,
             side,
@@ -157,6 +163,7 @@ impl ReadModel {
             counterparty,
             origin: origin_if_any(row)?,
             settled: settled != 0,
+            metered: metered != 0,
             height: count(row, "height")?,
             index: count(row, "result_index")?,
         })

@@ -23,6 +23,7 @@ import {
   validators,
   yen,
   zones,
+  sha,
 } from './world.mjs';
 
 export function communityBody() {
@@ -30,7 +31,7 @@ export function communityBody() {
     name: yen ? '陽だまり町' : 'Sonnenhang',
     currency: options.currency,
     time_zone: yen ? 'Asia/Tokyo' : 'Europe/Berlin',
-    chain_id: 'hidamari-stand-in-7f3a',
+    chain_id: sha('chain'),
     period_minutes: 15,
     gate_lead_minutes: [15],
     gate_lag_minutes: null,

@@ -123,8 +123,9 @@ export function auction(periodStartMs) {
 export const lastSettled = () => floorPeriod(marketNow() - PERIOD_MS - SETTLE_AFTER_MS);
 export const lastCleared = () => floorPeriod(marketNow() + LEAD_MS - MINUTE_MS);
 export const dayOf = (ms) => new Date(ms + offsetMs).toISOString().slice(0, 10);
+export const dayStart = (date) => Date.parse(`${date}T00:00:00Z`) - offsetMs;
 export const dayPeriods = (date) => {
-  const from = Date.parse(`${date}T00:00:00Z`) - offsetMs;
+  const from = dayStart(date);
   const until = Math.min(from + DAY_MS - PERIOD_MS, lastSettled());
   const rows = [];
   for (let at = Math.max(from, floorPeriod(genesisMs)); at <= until; at += PERIOD_MS) rows.push(at);

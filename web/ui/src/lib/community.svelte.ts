@@ -1,6 +1,6 @@
 import { get, RequestFailure, type Community } from './api/client';
-import { makeFormats } from './format';
-import { messages } from './i18n';
+import { makeFormats, type Language } from './format';
+import { fetchMessages, type Messages } from './i18n';
 import { preferences } from './preferences.svelte';
 
 const RETRY_MS = 3000;
@@ -11,11 +11,13 @@ class Session {
   /** Why the community could not be read; it is tried again by itself. */
   failure = $state.raw<RequestFailure | null>(null);
 
-  /** The page's words in the chosen language. */
-  readonly words = $derived(messages[preferences.language]);
+  /** The page's words in the language in which they came last; set before anything is shown. */
+  words = $state.raw({} as Messages);
+  /** The language of these words. */
+  language = $state<Language>(preferences.language);
   readonly formats = $derived(
     makeFormats({
-      language: preferences.language,
+      language: this.language,
       currency: this.community?.currency ?? 'EUR',
       timeZone: this.community?.time_zone ?? 'UTC',
     }),
@@ -31,6 +33,14 @@ class Session {
       this.failure = cause instanceof RequestFailure ? cause : new RequestFailure(0, String(cause));
       setTimeout(() => void this.load(), RETRY_MS);
     }
+  }
+
+  /** Shows the words of a language, once they are here; the ones before stay until then. */
+  async speak(language: Language): Promise<void> {
+    const words = await fetchMessages(language);
+    if (language !== preferences.language) return;
+    this.words = words;
+    this.language = language;
   }
 
   /** What a zone is called. */

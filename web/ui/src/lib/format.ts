@@ -1,6 +1,6 @@
 import { roundHalfEven, scaled, signOf } from './decimal';
 
-export type Language = 'en' | 'ja';
+export type Language = 'en' | 'ja' | 'de';
 
 /** What figures and times are written for. */
 export interface Place {
@@ -14,7 +14,7 @@ export interface Place {
 /** Stands where there is no figure. */
 export const NONE = '–';
 
-const LOCALES: Record<Language, string> = { en: 'en-GB', ja: 'ja-JP' };
+const LOCALES: Record<Language, string> = { en: 'en-GB', ja: 'ja-JP', de: 'de-DE' };
 const MEGAWATT_HOURS_FROM_WH = 10_000_000;
 
 export type Formats = ReturnType<typeof makeFormats>;
@@ -36,6 +36,14 @@ export function makeFormats({ language, currency, timeZone }: Place) {
     year: 'numeric',
     timeZone: 'UTC',
   });
+  const shortDate = new Intl.DateTimeFormat(locale, {
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    timeZone: 'UTC',
+  });
+  const month = at({ month: 'short' });
+  const dayOfMonth = at({ day: 'numeric' });
   const isoDay = new Intl.DateTimeFormat('en-CA', {
     year: 'numeric',
     month: '2-digit',
@@ -76,6 +84,12 @@ export function makeFormats({ language, currency, timeZone }: Place) {
       `${time.format(start_ms)}\u2060–\u2060${time.format(end_ms)}`,
     /** A local date (YYYY-MM-DD) in full. */
     date: (date: string) => fullDate.format(Date.parse(`${date}T12:00:00Z`)),
+    /** A local date (YYYY-MM-DD), short. */
+    shortDate: (date: string) => shortDate.format(Date.parse(`${date}T12:00:00Z`)),
+    /** The local month of an instant. */
+    month: (at_ms: number) => month.format(at_ms),
+    /** The local day of the month of an instant. */
+    dayOfMonth: (at_ms: number) => dayOfMonth.format(at_ms),
     /** The local date (YYYY-MM-DD) of an instant. */
     localDate: (at_ms: number) => isoDay.format(at_ms),
     /** The local hour of the day, with its fraction: 0 to 24. */

@@ -2,7 +2,7 @@ import type { Language } from './format';
 
 export type Theme = 'system' | 'light' | 'dark';
 
-export const LANGUAGES: readonly Language[] = ['en', 'ja'];
+export const LANGUAGES: readonly Language[] = ['en', 'ja', 'de'];
 export const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 
 // The same names stand in public/first-paint.js, which applies both before the first paint.

@@ -1,18 +1,25 @@
 /** The page's addresses: plain paths, parsed here and built here. */
 
+export const SPANS = ['day', 'week', 'month', 'year'] as const;
+/** How much of a household's history is shown at once. */
+export type Span = (typeof SPANS)[number];
+
 export type Route =
   | { area: 'home' }
   | { area: 'market'; period_start_ms: number | null }
   | { area: 'households' }
-  | { area: 'household'; party: string; date: string | null }
+  | { area: 'household'; party: string; date: string | null; span?: Span }
   | { area: 'ledger' }
   | { area: 'block'; height: number }
+  | { area: 'receipt'; height: number; index: number }
+  | { area: 'transaction'; hash: string }
   | { area: 'missing' };
 
 /** Which view an address means. */
 export function parseRoute(pathname: string, search = ''): Route {
   const [area = '', id, ...rest] = pathname.split('/').filter((part) => part !== '');
   const query = new URLSearchParams(search);
+  if (area === 'ledger' && rest.length === 1) return ledgerRoute(id ?? '', rest[0] ?? '');
   if (rest.length > 0) return { area: 'missing' };
   if (area === '') return { area: 'home' };
   if (area === 'market' && !id) {
@@ -31,7 +38,19 @@ function householdRoute(id: string, query: URLSearchParams): Route {
   const date = query.get('date');
   const party = decoded(id);
   if (party === null) return { area: 'missing' };
-  return { area: 'household', party, date: date && /^\d{4}-\d\d-\d\d$/.test(date) ? date : null };
+  const span = SPANS.find((one) => one === query.get('span') && one !== 'day');
+  const day = date && /^\d{4}-\d\d-\d\d$/.test(date) ? date : null;
+  return { area: 'household', party, date: day, ...(span && { span }) };
+}
+
+/** A transaction, or one result of a block with its proof. */
+function ledgerRoute(part: string, place: string): Route {
+  if (part === 'transactions') {
+    return /^[0-9a-f]{64}$/.test(place) ? { area: 'transaction', hash: place } : { area: 'missing' };
+  }
+  const [height, index] = [wholeNumber(part), wholeNumber(place)];
+  if (height === null || height === 0 || index === null) return { area: 'missing' };
+  return { area: 'receipt', height, index };
 }
 
 function decoded(part: string): string | null {
@@ -55,10 +74,17 @@ export function href(route: Route): string {
       return route.period_start_ms === null ? '/market' : `/market?period=${route.period_start_ms}`;
     case 'household': {
       const path = `/households/${encodeURIComponent(route.party)}`;
-      return route.date === null ? path : `${path}?date=${route.date}`;
+      const query = new URLSearchParams();
+      if (route.date !== null) query.set('date', route.date);
+      if (route.span && route.span !== 'day') query.set('span', route.span);
+      return query.size === 0 ? path : `${path}?${query}`;
     }
     case 'block':
       return `/ledger/${route.height}`;
+    case 'receipt':
+      return `/ledger/${route.height}/${route.index}`;
+    case 'transaction':
+      return `/ledger/transactions/${route.hash}`;
     case 'missing':
       return '/';
     default:

@@ -1,5 +1,6 @@
 /** The dashboard's API, typed by path from the OpenAPI document. */
 import type { components, paths } from '../../../generated/schema';
+import { kept } from './kept.svelte';
 
 type Get<P extends keyof paths> = paths[P] extends {
   get: { responses: { 200: { content: { 'application/json': infer Body } } } };
@@ -19,6 +20,9 @@ export type Trade = Get<'/api/v1/households/{party}/trades'>[number];
 export type OrderAnswer = Get<'/api/v1/households/{party}/orders'>[number];
 export type BlockSummary = Get<'/api/v1/blocks'>[number];
 export type Block = Get<'/api/v1/blocks/{height}'>;
+export type Anchor = Get<'/api/v1/validators'>;
+export type Found = Get<'/api/v1/search'>[number];
+export type History = Get<'/api/v1/households/{party}/history'>;
 export type Status = components['schemas']['Status'];
 export type BlockEvent = components['schemas']['BlockEvent'];
 export type ClearedEvent = components['schemas']['ClearedEvent'];
@@ -69,9 +73,26 @@ export async function get<P extends keyof paths>(
   parameters: Parameters = {},
 ): Promise<Get<P>> {
   const { signal } = parameters;
+  return answer(address(path, parameters), signal, (response) => response.json() as Promise<Get<P>>);
+}
+
+/**
+ * Reads a file as text, byte for byte: a receipt.
+ *
+ * Throws as `get` does.
+ */
+export function getText(path: string, signal?: AbortSignal): Promise<string> {
+  return answer(path, signal, (response) => response.text());
+}
+
+async function answer<T>(
+  from: string,
+  signal: AbortSignal | undefined,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(address(path, parameters), {
+    response = await fetch(from, {
       headers: { accept: 'application/json' },
       ...(signal && { signal }),
     });
@@ -79,9 +100,10 @@ export async function get<P extends keyof paths>(
     if (signal?.aborted) throw cause;
     throw new RequestFailure(0, '');
   }
+  kept.note(response);
   if (!response.ok) throw new RequestFailure(response.status, await problemDetail(response));
   try {
-    return (await response.json()) as Get<P>;
+    return await read(response);
   } catch (cause) {
     if (signal?.aborted) throw cause;
     throw new RequestFailure(0, '');

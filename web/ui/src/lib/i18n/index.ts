@@ -1,8 +1,23 @@
 import type { Language } from '../format';
-import { en, type Messages } from './en';
-import { ja } from './ja';
+import type { Messages } from './en';
 
 export type { Messages };
 
-/** The page's words by language. A key missing in one of them fails the type check. */
-export const messages: Record<Language, Messages> = { en, ja };
+/** What each language calls itself. */
+export const LANGUAGE_NAMES: Record<Language, string> = {
+  en: 'English',
+  ja: '日本語',
+  de: 'Deutsch',
+};
+
+// Each language is a file of its own: nobody waits for words that are not shown.
+const LOADERS: Record<Language, () => Promise<Messages>> = {
+  en: async () => (await import('./en')).en,
+  ja: async () => (await import('./ja')).ja,
+  de: async () => (await import('./de')).de,
+};
+
+/** Fetches the page's words in a language. */
+export function fetchMessages(language: Language): Promise<Messages> {
+  return LOADERS[language]();
+}

@@ -12,8 +12,8 @@ use crate::config::StrategySettings;
 use crate::forecast::NetPosition;
 use crate::outbox::Fill;
 use crate::pace::market_ms_in;
-use crate::signer::{Content, Draft, MessageKey};
-use crate::strategy::{Curve, MarketView, Traded, plan};
+use crate::signer::{Content, Draft, MessageKey, MessageKind};
+use crate::strategy::{Curve, Margins, MarketView, Situation, TimeToGate, Traded, plan, standing};
 
 /// A gate's orders are sent from one period and this much before it closes, in milliseconds of
 /// market time: right after the gate before it.
@@ -28,6 +28,9 @@ const LATE: Duration = Duration::from_millis(1_500);
 const CHANGE_MIN: Energy = Energy::from_wh(20);
 /// ...and by one part in this many of what stands.
 const CHANGE_PART: i64 = 7;
+/// A changed limit is, if it changes on average by one part in this many of what lies between the
+/// tariffs.
+const LIMIT_CHANGE_PART: i64 = 50;
 /// An order that is in no block after this long, though the repetition of its bytes would be
 /// suppressed until the gate has closed, is said again with a new sequence.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(4);
@@ -43,6 +46,8 @@ pub(crate) struct Orders {
     export_max: Energy,
     standing: BTreeMap<DeliveryPeriod, Standing>,
     fills: BTreeMap<DeliveryPeriod, BTreeMap<(Side, u8), i64>>,
+    /// The standing curves that were said last.
+    curves: BTreeMap<Side, (Vec<Step>, Preferences)>,
 }
 
 /// What was said last for a period.
@@ -83,14 +88,41 @@ impl Orders {
         settings: StrategySettings,
         (import_max, export_max): (Energy, Energy),
     ) -> Self {
-        let (standing, fills) = (BTreeMap::new(), BTreeMap::new());
-        Self { rules, settings, import_max, export_max, standing, fills }
+        let (standing, fills, curves) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { rules, settings, import_max, export_max, standing, fills, curves }
     }
 
     /// Takes over an order that an earlier process said.
     pub(crate) fn recall(&mut self, period: DeliveryPeriod, side: Side, steps: Vec<Step>) {
         let said = Said { steps, at: None, again: SAID_AGAIN_MAX };
         *self.standing.entry(period).or_default().side(side) = Some(said);
+    }
+
+    /// Takes over a standing curve that an earlier process said.
+    pub(crate) fn recall_curve(&mut self, side: Side, steps: Vec<Step>, preferences: Preferences) {
+        self.curves.insert(side, (steps, preferences));
+    }
+
+    /// The standing curves that have to be said for the gate after delivery, if there is one: those
+    /// that differ from what was said last. A party that has said nothing trades at the tariffs.
+    pub(crate) fn revise_curves(&self) -> Vec<Draft> {
+        if self.rules.gates.ex_post_gate().is_none() {
+            return Vec::new();
+        }
+        let range = (self.rules.price_min, self.rules.price_max);
+        let wanted = [Side::Buy, Side::Sell].map(|side| {
+            let steps = standing::steps(side, self.settings.limits, self.rules.tick, range);
+            (side, (steps, self.preferences(side)))
+        });
+        let differs = |(side, curve): &(Side, (Vec<Step>, Preferences))| {
+            self.curves.get(side).cloned().unwrap_or_default() != *curve
+        };
+        let draft = |(side, (steps, preferences))| Draft {
+            content: Content::Curve { side, steps, preferences },
+            // It holds until it is replaced.
+            useless_from: Timestamp::from_millis(i64::MAX),
+        };
+        wanted.into_iter().filter(differs).map(draft).collect()
     }
 
     /// A gate has filled a part of an order; telling it twice changes nothing.
@@ -138,20 +170,26 @@ impl Orders {
     pub(crate) fn revise(
         &mut self,
         position: &NetPosition,
+        margins: &Margins,
         clock: &dyn Clock,
         waits: impl Fn(&MessageKey) -> bool,
     ) -> Vec<Draft> {
         let period = position.period;
-        let traded = self.traded(period);
         let market = MarketView {
             rates: self.rules.rates(period),
             tick: self.rules.tick,
             price_min: self.rules.price_min,
             price_max: self.rules.price_max,
         };
-        let settings = &self.settings;
-        let room = (self.import_max, self.export_max);
-        let curve = plan(settings.kind, position, traded, settings.limits, &market, room);
+        let situation = Situation {
+            position,
+            traded: self.traded(period),
+            market,
+            time_to_gate: self.time_to_gate(period, clock.now()),
+            margins,
+            room: (self.import_max, self.export_max),
+        };
+        let curve = plan(self.settings.kind, self.settings.limits, &situation);
         let mut drafts = Vec::new();
         for side in [Side::Buy, Side::Sell] {
             let wanted = curve.as_ref().filter(|curve| curve.side == side);
@@ -161,7 +199,7 @@ impl Orders {
                 None => standing.has_steps(side),
                 Some(curve) => {
                     let said = standing.side(side).as_ref();
-                    said.is_none_or(|said| stale || changed(&said.steps, curve))
+                    said.is_none_or(|said| stale || changed(&said.steps, curve, &market))
                 }
             };
             if differs {
@@ -172,13 +210,16 @@ impl Orders {
         // A withdrawal goes first, so that the two sides never stand at once.
         drafts.sort_by_key(|draft| match &draft.content {
             Content::Order { steps, .. } => !steps.is_empty(),
-            Content::Reading(_) => true,
+            Content::Curve { .. } | Content::Reading(_) => true,
         });
         drafts
     }
 
     /// A draft was signed and stored.
     pub(crate) fn said(&mut self, draft: &Draft, at: Instant, now: Timestamp) {
+        if let Content::Curve { side, steps, preferences } = &draft.content {
+            self.curves.insert(*side, (steps.clone(), preferences.clone()));
+        }
         if let Content::Order { period, side, steps, .. } = &draft.content {
             let said = self.standing.entry(*period).or_default().side(*side);
             let again = said.as_ref().map_or(0, |said| {
@@ -188,6 +229,19 @@ impl Orders {
         }
         self.standing.retain(|period, _| period.end() > now);
         self.fills.retain(|period, _| period.end() > now);
+    }
+
+    /// How far the gates of a period have come for what is said now.
+    fn time_to_gate(&self, period: DeliveryPeriod, now: Timestamp) -> TimeToGate {
+        let leads = self.rules.gates.leads_ms();
+        let (first, last) = (leads.first().copied(), leads.last().copied());
+        let next = usize::from(self.rules.gates.next_gate(period, now).0);
+        let until_last =
+            |lead: Option<u64>| lead.zip(last).map_or(0, |(lead, last)| lead.saturating_sub(last));
+        TimeToGate {
+            remaining_ms: until_last(leads.get(next).copied()),
+            whole_ms: until_last(first),
+        }
     }
 
     /// What earlier gates have traded.
@@ -219,15 +273,19 @@ impl Orders {
         !repetition_in_time
             && *again < SAID_AGAIN_MAX
             && at.elapsed() >= SAY_AGAIN_AFTER
-            && waits(&MessageKey { kind: side.into(), period })
+            && waits(&MessageKey { kind: MessageKind::from(side), period: Some(period) })
     }
 
-    fn draft(&self, period: DeliveryPeriod, side: Side, steps: Vec<Step>) -> Draft {
+    fn preferences(&self, side: Side) -> Preferences {
         let origin = match side {
             Side::Buy => self.settings.bid_origin,
             Side::Sell => self.settings.offer_origin,
         };
-        let preferences = Preferences { partners: self.settings.partners.clone(), origin };
+        Preferences { partners: self.settings.partners.clone(), origin }
+    }
+
+    fn draft(&self, period: DeliveryPeriod, side: Side, steps: Vec<Step>) -> Draft {
+        let preferences = self.preferences(side);
         Draft {
             content: Content::Order { period, side, steps, preferences },
             useless_from: self.rules.gates.last_closes_at(period),
@@ -236,7 +294,32 @@ impl Orders {
 }
 
 /// Whether a curve differs enough from what stands to be worth a new order.
-fn changed(standing: &[Step], wanted: &Curve) -> bool {
+fn changed(standing: &[Step], wanted: &Curve, market: &MarketView) -> bool {
+    changed_energy(standing, wanted) || changed_limits(standing, wanted, market)
+}
+
+fn changed_limits(standing: &[Step], wanted: &Curve, market: &MarketView) -> bool {
+    let Some((before, after)) = mean_limit(standing).zip(mean_limit(&wanted.steps)) else {
+        return false;
+    };
+    let rates = &market.rates;
+    let (feed_in, retail) = (rates.feed_in.micros_per_kwh(), rates.avoidable().micros_per_kwh());
+    let threshold = (retail.saturating_sub(feed_in) / LIMIT_CHANGE_PART)
+        .max(i64::from(market.tick.micros_per_kwh()));
+    after.abs_diff(before) > threshold.unsigned_abs()
+}
+
+/// The mean of the limits by energy, in micro-units per kWh.
+fn mean_limit(steps: &[Step]) -> Option<i64> {
+    let total: i128 = steps.iter().map(|step| i128::from(step.energy.wh())).sum();
+    let weighted: i128 = steps
+        .iter()
+        .map(|step| i128::from(step.energy.wh()) * i128::from(step.limit.micros_per_kwh()))
+        .sum();
+    i64::try_from(weighted.checked_div(total)?).ok()
+}
+
+fn changed_energy(standing: &[Step], wanted: &Curve) -> bool {
     let total = |steps: &[Step]| steps.iter().map(|s| s.energy.wh()).fold(0, i64::saturating_add);
     let (before, after) = (total(standing), total(&wanted.steps));
     let threshold = (before / CHANGE_PART).max(CHANGE_MIN.wh());
@@ -254,132 +337,4 @@ fn take_from_best(steps: &mut Vec<Step>, mut filled_wh: i64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use market::clearing::MechanismKind;
-    use market::gate::GateSchedule;
-    use market::price::Tick;
-    use market::schedule::Schedule;
-    use market::tariff::Tariff;
-    use market::time::PeriodLength;
-
-    /// A clock that stands where the test puts it, at 60 times real time.
-    struct At(i64);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(self.0)
-        }
-
-        fn real_time_until(&self, at: Timestamp) -> Duration {
-            let ahead_ms = u64::try_from(at.millis_since(self.now())).unwrap_or_default();
-            Duration::from_millis(ahead_ms / 60)
-        }
-    }
-
-    const MINUTE: i64 = 60_000;
-
-    fn orders(leads_min: &[u64]) -> Orders {
-        let rules = MarketRules {
-            period_length: PeriodLength::Minutes15,
-            gates: GateSchedule::new(leads_min.iter().map(|min| min * 60_000).collect()).unwrap(),
-            horizon_ms: 48 * 3_600_000,
-            mechanism: Schedule::always(MechanismKind::ZonalAuction),
-            k_millionths: 500_000,
-            tick: Tick::from_micros_per_kwh(1_000).unwrap(),
-            price_min: "0".parse().unwrap(),
-            price_max: "1".parse().unwrap(),
-            tariffs: Schedule::always(
-                Tariff::flat("0.32".parse().unwrap(), "0.08".parse().unwrap()).unwrap(),
-            ),
-            settlement_delay_ms: 3_600_000,
-            finality_delay_ms: 7_200_000,
-        };
-        let room = (Energy::from_wh(5_000), Energy::from_wh(5_000));
-        Orders::new(rules, StrategySettings::default(), room)
-    }
-
-    fn period(minute: i64) -> DeliveryPeriod {
-        let start = Timestamp::from_millis(minute * MINUTE);
-        DeliveryPeriod::starting_at(start, PeriodLength::Minutes15).unwrap()
-    }
-
-    fn position(minute: i64, expected_wh: f64) -> NetPosition {
-        NetPosition { period: period(minute), expected_wh, deviation_wh: 10.0 }
-    }
-
-    fn say(orders: &mut Orders, position: &NetPosition, clock: &At) -> Vec<(Side, i64)> {
-        let drafts = orders.revise(position, clock, |_| false);
-        let told = drafts.iter().map(|draft| {
-            orders.said(draft, Instant::now(), clock.now());
-            match &draft.content {
-                Content::Order { side, steps, .. } => {
-                    (*side, steps.iter().map(|step| step.energy.wh()).sum())
-                }
-                Content::Reading(_) => panic!("orders say no readings"),
-            }
-        });
-        told.collect()
-    }
-
-    #[test]
-    fn every_gate_is_served_early_and_never_late() {
-        let orders = orders(&[24 * 60, 15]);
-        let mut missed = 0;
-        for minute in 0..60 {
-            let open = orders.open_periods(&At(minute * MINUTE + 1));
-            for period in &open {
-                let ahead = period.start().as_millis() - minute * MINUTE;
-                assert!(ahead > 16 * MINUTE, "{period:?} at minute {minute}");
-            }
-            missed += usize::from(open.is_empty());
-        }
-        assert_eq!(missed, 0);
-        let open = orders.open_periods(&At(0));
-        assert!(open.contains(&period(30)) && open.contains(&period(24 * 60 + 15)));
-    }
-
-    #[test]
-    fn an_order_is_said_once_until_the_forecast_changes_materially() {
-        let (mut orders, clock) = (orders(&[15]), At(0));
-        assert_eq!(say(&mut orders, &position(30, 500.0), &clock), [(Side::Sell, 500)]);
-        assert_eq!(say(&mut orders, &position(30, 510.0), &clock), []);
-        assert_eq!(say(&mut orders, &position(30, 700.0), &clock), [(Side::Sell, 700)]);
-    }
-
-    #[test]
-    fn a_turn_from_surplus_to_deficit_withdraws_before_it_bids() {
-        let (mut orders, clock) = (orders(&[15]), At(0));
-        say(&mut orders, &position(30, 500.0), &clock);
-        let turned = say(&mut orders, &position(30, -300.0), &clock);
-        assert_eq!(turned, [(Side::Sell, 0), (Side::Buy, 300)]);
-        assert_eq!(say(&mut orders, &position(30, 0.0), &clock), [(Side::Buy, 0)]);
-        assert_eq!(say(&mut orders, &position(30, 0.0), &clock), []);
-    }
-
-    #[test]
-    fn what_an_earlier_gate_filled_is_not_offered_again() {
-        let (mut orders, clock) = (orders(&[24 * 60, 15]), At(0));
-        say(&mut orders, &position(1_470, 500.0), &clock);
-        let fill = Fill { period: period(1_470), side: Side::Sell, gate: 0, filled_wh: 400 };
-        orders.note_fill(&fill);
-        orders.note_fill(&fill);
-        assert_eq!(say(&mut orders, &position(1_470, 500.0), &clock), []);
-        assert_eq!(say(&mut orders, &position(1_470, 700.0), &clock), [(Side::Sell, 300)]);
-    }
-
-    #[tokio::test]
-    async fn an_order_that_is_in_no_block_is_said_again_a_bounded_number_of_times() {
-        let (mut orders, clock) = (orders(&[15]), At(0));
-        let position = position(30, 500.0);
-        let mut said = 0;
-        for _ in 0..10 {
-            for draft in orders.revise(&position, &clock, |_| true) {
-                let long_ago = Instant::now().checked_sub(SAY_AGAIN_AFTER).unwrap();
-                orders.said(&draft, long_ago, clock.now());
-                said += 1;
-            }
-        }
-        assert_eq!(said, 1 + SAID_AGAIN_MAX);
-    }
-}
+mod tests;

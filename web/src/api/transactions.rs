@@ -1,0 +1,114 @@
+//! One transaction, by its hash.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use ledger::block::CommittedBlock;
+use ledger::receipt::Receipt;
+use market::hash::Digest;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::blocks::detail::{BlockTransaction, transaction_shown};
+use crate::api::input::{Named, Sent};
+use crate::api::problem::Problem;
+use crate::api::receipts::file;
+use crate::site::Site;
+
+/// A transaction and where it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TransactionDetail {
+    /// What was said.
+    #[serde(flatten)]
+    transaction: BlockTransaction,
+    /// The block that carries it.
+    height: u64,
+    /// Its place among the block's transactions, from 0.
+    index: u64,
+    /// The block's time, ms UTC.
+    time_ms: i64,
+    /// The block's hash, hexadecimal.
+    block: String,
+    /// Where its receipt is; null where households are not shown, because it holds all that was
+    /// said.
+    #[schema(required)]
+    receipt: Option<String>,
+}
+
+struct Found {
+    committed: CommittedBlock,
+    height: u64,
+    index: u64,
+    place: usize,
+}
+
+async fn find(site: &Site, path: &Sent) -> Result<Found, Problem> {
+    let hash: Digest = path.required("hash", "64 hexadecimal digits")?;
+    let none = || Problem::not_found(format!("No block carries the transaction {hash}."));
+    let place = site.model.transaction_place(&hash.to_string()).await?;
+    let (height, index) = place.ok_or_else(none)?;
+    let committed = site.model.committed(height).await?.ok_or_else(none)?;
+    let place = usize::try_from(index).map_err(|_| none())?;
+    Ok(Found { committed, height, index, place })
+}
+
+/// One transaction.
+#[utoipa::path(
+    get,
+    path = "/transactions/{hash}",
+    tag = "ledger",
+    params(("hash" = String, Path, description = "64 hexadecimal digits")),
+    responses(
+        (status = OK, body = TransactionDetail),
+        (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn transaction(
+    State(site): State<Arc<Site>>,
+    Named(path): Named,
+) -> Result<Json<TransactionDetail>, Problem> {
+    let Found { committed, height, index, place } = find(&site, &path).await?;
+    let block = &committed.block;
+    let none = || Problem::not_found(format!("Block {height} carries no transaction {index}."));
+    let transaction = block.transactions.get(place).ok_or_else(none)?;
+    let hash = transaction.hash();
+    Ok(Json(TransactionDetail {
+        transaction: transaction_shown(&site, transaction),
+        height,
+        index,
+        time_ms: block.header.time.as_millis(),
+        block: block.hash().to_string(),
+        receipt: site.shows_households().then(|| format!("/api/v1/transactions/{hash}/receipt")),
+    }))
+}
+
+/// The receipt of a transaction, for `hidamari verify receipt`.
+#[utoipa::path(
+    get,
+    path = "/transactions/{hash}/receipt",
+    operation_id = "transaction_receipt",
+    tag = "ledger",
+    params(("hash" = String, Path, description = "64 hexadecimal digits")),
+    responses(
+        (status = OK, body = String, content_type = "application/json"),
+        (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
+        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(crate) async fn receipt(
+    State(site): State<Arc<Site>>,
+    Named(path): Named,
+) -> Result<Response, Problem> {
+    if !site.shows_households() {
+        return Err(Problem::households_closed());
+    }
+    let Found { committed, height, index, place } = find(&site, &path).await?;
+    let handovers = site.model.handovers_below(&site.genesis, height).await?;
+    let none = || Problem::not_found(format!("Block {height} carries no transaction {index}."));
+    let receipt = Receipt::of_transaction(&committed, place, &handovers).ok_or_else(none)?;
+    file(&receipt, &format!("receipt-{height}-transaction-{index}.json"))
+}
