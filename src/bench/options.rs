@@ -35,7 +35,7 @@ pub(crate) struct LedgerBench {
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u64,
     /// All figures as JSON
-    #[arg(long)]
+    #[arg(id = "figures_as_json", long = "json")]
     pub(crate) json: bool,
     /// What to log
     #[command(flatten)]

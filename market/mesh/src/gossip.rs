@@ -74,6 +74,9 @@ fn config(names: &Names) -> Result<gossipsub::Config, gossipsub::ConfigBuilderEr
     ConfigBuilder::default()
         .protocol_id_prefix(names.gossip_prefix())
         .validation_mode(ValidationMode::Anonymous)
+        // Who passes a message on cannot know that it goes back to its publisher, where it is a
+        // duplicate and nothing worse.
+        .allow_self_origin(true)
         .validate_messages()
         .message_id_fn(|message| message_id(&message.topic, &message.data))
         .max_transmit_size(FRAME_BYTES_MAX)
@@ -154,6 +157,7 @@ mod tests {
         assert!(config.validate_messages());
         assert!(matches!(config.validation_mode(), ValidationMode::Anonymous));
         assert!(!config.do_px());
+        assert!(config.allow_self_origin());
         assert!(config.flood_publish());
         assert_eq!(config.duplicate_cache_time(), DUPLICATE_WINDOW);
         assert_eq!(config.max_transmit_size(), FRAME_BYTES_MAX);

@@ -9,7 +9,7 @@ use ledger::genesis::Genesis;
 use ledger::results::ServedBlock;
 use mesh::{BlockRequest, Mesh, MeshEvent, MeshEvents, Topic, Verdict};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crowd::Outstanding;
@@ -64,6 +64,7 @@ impl Witness {
     }
 
     async fn watch(mut self, mut events: MeshEvents) {
+        let mut poll = tokio::time::interval(POLL_EVERY);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -77,7 +78,7 @@ impl Witness {
                     Some(_) => continue,
                     None => return,
                 },
-                () = sleep(POLL_EVERY) => {}
+                _ = poll.tick() => {}
             }
             while self.follow_next().await {}
         }

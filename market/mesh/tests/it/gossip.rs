@@ -106,3 +106,26 @@ async fn a_repetition_is_suppressed_within_the_window_and_sent_after_it() {
     let counts = listener.mesh.counters().snapshot();
     assert_eq!((counts.topics[0].received, counts.ignored), (2, 0));
 }
+
+/// Messages have no author, so who passes one on cannot know that it goes back to its publisher.
+#[tokio::test]
+async fn whoever_brings_a_message_back_to_its_publisher_is_no_liar() {
+    let mut publisher = Node::start(&[]).await;
+    let listener = Node::start(&[publisher.address()]).await;
+    eventually("they know each other", || publisher.knows(&listener)).await;
+    let payloads: Vec<_> = (0..6_u8).map(|number| vec![number; 8]).collect();
+    for payload in &payloads {
+        publisher.says(Topic::Orders, payload).await;
+    }
+    let mut echo = Attacker::connect(&publisher.address()).await;
+    for payload in payloads {
+        echo.shout(payload);
+    }
+    echo.shout(b"news".to_vec());
+    let heard = echo.meanwhile(publisher.hears()).await;
+    assert_eq!(
+        heard,
+        (Topic::Orders, b"news".to_vec()),
+        "it is listened to, and nothing came back"
+    );
+}
