@@ -5,6 +5,7 @@ mod clear;
 mod lock;
 mod metering;
 mod mistakes;
+mod shipped;
 mod tidy;
 
 mod scenario;

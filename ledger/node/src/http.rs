@@ -56,6 +56,9 @@ struct StatusPage {
     mempool_waiting: usize,
     /// What was found damaged in the ledger; `hidamari node repair` mends it.
     damage: Vec<Finding>,
+    /// Pairs of signed statements that prove that another validator broke the rules; they stand in
+    /// `evidence.jsonl` in the data directory.
+    evidence_count: u64,
     failure: Option<String>,
 }
 
@@ -103,6 +106,8 @@ async fn metrics(Shared(pages): Shared<Pages>) -> String {
     pages.metrics.note_mesh(&pages.mesh.counters().snapshot());
     let connected = pages.consensus.borrow().validators_connected;
     pages.metrics.validators_connected.set(gauge(connected));
+    let evidence = pages.consensus.borrow().evidence_count;
+    pages.metrics.evidence.set(i64::try_from(evidence).unwrap_or(i64::MAX));
     // Each part ends with its own end mark; only the last may stay.
     let own = pages.metrics.encode();
     format!("{}{}", own.trim_end_matches("# EOF\n"), engine_metrics())
@@ -133,6 +138,7 @@ async fn status(Shared(pages): Shared<Pages>) -> Json<StatusPage> {
         mesh_peers: pages.mesh.peers().len(),
         mempool_waiting: pages.mempool.len(),
         damage: pages.store.damage(),
+        evidence_count: consensus.evidence_count,
         failure: consensus.failure,
     })
 }

@@ -22,6 +22,7 @@
 //! | `fetch`, `follow` | blocks from the mesh: for a node that is no validator |
 //! | [`submit`] | says something on the mesh, and sees it in a block |
 //! | `gossip` | the mesh: takes orders and readings in, sends blocks out |
+//! | `failpoint` | where a test lets the process die |
 //! | `http` | `/healthz`, `/metrics`, `/status` |
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -31,6 +32,7 @@ mod clock_offset;
 pub mod config;
 pub mod consensus;
 pub mod data_dir;
+mod failpoint;
 mod fetch;
 mod follow;
 mod gossip;

@@ -29,6 +29,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) peers: Gauge,
     pub(crate) validators_connected: Gauge,
     pub(crate) clock_offset_ms: Gauge,
+    pub(crate) evidence: Gauge,
 }
 
 impl NodeMetrics {
@@ -43,6 +44,7 @@ impl NodeMetrics {
             peers: Gauge::default(),
             validators_connected: Gauge::default(),
             clock_offset_ms: Gauge::default(),
+            evidence: Gauge::default(),
         };
         if let Ok(mut registry) = metrics.registry.lock() {
             let refused = "Messages refused, by the law they break";
@@ -57,6 +59,8 @@ impl NodeMetrics {
             let connected = "Connected validators, this one included";
             let gauge = metrics.validators_connected.clone();
             registry.register("validators_connected", connected, gauge);
+            let evidence = "Proofs that another validator contradicted itself, kept in all";
+            registry.register("evidence", evidence, metrics.evidence.clone());
             let offset = "This clock minus the other validators' in milliseconds of market time, \
                           by their last proposals; 0 before the first";
             registry.register("clock_offset_ms", offset, metrics.clock_offset_ms.clone());

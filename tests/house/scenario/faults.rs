@@ -1,8 +1,11 @@
-//! Faults from the first day: killed and hanging validators.
+//! Faults from the first day: killed and hanging validators, one and all.
+
+use std::collections::BTreeMap;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::scenario::stage::{Demo, all_laws_hold, free_port, program};
+use crate::scenario::stage::{Demo, all_laws_hold, free_port, program, send};
 
 #[tokio::test]
 async fn a_validator_killed_again_and_again_costs_nothing_that_was_acknowledged() {
@@ -59,6 +62,50 @@ async fn a_validator_killed_again_and_again_costs_nothing_that_was_acknowledged(
     assert!(status.success(), "{status}");
     all_laws_hold(&report);
     assert!(report["restarts"].as_u64() >= Some(2));
+}
+
+/// Nobody remembers for the others: whatever comes back was on a disk.
+#[tokio::test]
+async fn all_validators_killed_at_once_again_and_again_lose_nothing_that_was_acknowledged() {
+    let demo = Demo::start(&["--households", "4"]);
+    demo.wait_until("trading goes on", async |demo| (demo.height().await > 5).then_some(())).await;
+    let names = ["validator-1", "validator-2", "validator-3", "validator-4"];
+    let mut acknowledged = BTreeMap::new();
+    // Instants within a block's way from its proposal to the disk; the same ones every time.
+    for wait_ms in [0, 130, 410] {
+        let told = u64::try_from(acknowledged.len()).expect("a height");
+        for height in told + 1..=demo.height().await {
+            let block = demo.page(&format!("/api/v1/blocks/{height}")).await.expect("a block");
+            acknowledged.insert(height, essence(&block));
+        }
+        super::trading::pause(wait_ms).await;
+        let before = demo.height().await;
+        let pids = names.map(|name| demo.pid(name).expect("it runs"));
+        for pid in pids {
+            send(pid, Signal::KILL);
+        }
+        demo.wait_until("trading goes on again", async |demo| {
+            (demo.height().await > before + 3).then_some(())
+        })
+        .await;
+    }
+    assert!(acknowledged.values().any(|(_, transactions)| !transactions.is_empty()));
+    for (height, told) in acknowledged {
+        let block = demo.page(&format!("/api/v1/blocks/{height}")).await.expect("a block");
+        assert_eq!(essence(&block), told, "block {height}");
+    }
+    // The audit holds the hashes of all four stores against each other, height by height.
+    let (status, report) = demo.end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+    assert!(report["restarts"].as_u64() >= Some(12), "{report}");
+}
+
+/// A block's hash and those of its transactions.
+fn essence(block: &Value) -> (String, Vec<String>) {
+    let hash = |it: &Value| it["hash"].as_str().expect("a hash").to_owned();
+    let transactions = block["transactions"].as_array().expect("transactions");
+    (hash(block), transactions.iter().map(hash).collect())
 }
 
 #[tokio::test]

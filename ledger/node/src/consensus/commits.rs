@@ -6,7 +6,9 @@ use std::time::Instant;
 use arc_malachitebft_app_channel::Reply;
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
 use arc_malachitebft_app_channel::app::types::{MisbehaviorEvidence, ProposedValue};
-use arc_malachitebft_core_types::{CommitCertificate as EngineCertificate, Round, Validity};
+use arc_malachitebft_core_types::{
+    CommitCertificate as EngineCertificate, Round, SignedMessage, Validity,
+};
 use arc_malachitebft_sync::RawDecidedValue;
 use bytes::Bytes;
 use ledger::block::BLOCK_BYTES_MAX;
@@ -14,8 +16,9 @@ use ledger::block::BLOCK_BYTES_MAX;
 use super::ConsensusError;
 use super::application::{Application, Refusal, Standing, Undecided};
 use super::codec::{SYNC_BATCH, commit_certificate, decided_value};
-use super::context::{Chain, Height, Value, Voter};
+use super::context::{Chain, Height, Proposal, Value, Vote, Voter};
 use super::driver::{Driver, send};
+use super::signing::{proposal_statement, vote_statement};
 
 impl<A: Application> Driver<A> {
     /// Makes a decision durable, with a certificate that everybody can check, and applies it.
@@ -74,32 +77,40 @@ impl<A: Application> Driver<A> {
         self.hold(reply)
     }
 
-    fn note_evidence(&self, evidence: &MisbehaviorEvidence<Chain>) {
-        let mut count = 0_u64;
-        for (validator, pairs) in evidence.proposals.iter() {
-            for (one, other) in pairs {
-                count += 1;
-                tracing::warn!(
-                    %validator, height = %one.height, round = %one.round,
-                    one = %one.value.0, other = %other.value.0,
-                    "a validator signed two proposals for one round"
-                );
+    /// Keeps what proves that a validator broke the rules.
+    fn note_evidence(&mut self, evidence: &MisbehaviorEvidence<Chain>) {
+        let chain = self.chain;
+        let mut pairs = Vec::new();
+        for (validator, proposals) in evidence.proposals.iter() {
+            for (one, other) in proposals {
+                let signed = |it: &SignedMessage<Chain, Proposal>| {
+                    let (statement, bytes) = proposal_statement(&chain, &it.message)?;
+                    Some((statement, bytes, it.signature))
+                };
+                pairs.push((validator.0, signed(one), signed(other)));
             }
         }
-        for (validator, pairs) in evidence.votes.iter() {
-            for (one, other) in pairs {
-                count += 1;
-                tracing::warn!(
-                    %validator, height = %one.height, round = %one.round, kind = ?one.kind,
-                    one = ?one.value, other = ?other.value,
-                    "a validator signed two votes for one step"
-                );
+        for (validator, votes) in evidence.votes.iter() {
+            for (one, other) in votes {
+                let signed = |it: &SignedMessage<Chain, Vote>| {
+                    let (statement, bytes) = vote_statement(&chain, &it.message)?;
+                    Some((statement, bytes, it.signature))
+                };
+                pairs.push((validator.0, signed(one), signed(other)));
             }
         }
-        if count > 0 {
-            self.status.send_modify(|status| {
-                status.evidence_count = status.evidence_count.saturating_add(count);
-            });
+        for (validator, one, other) in pairs {
+            let (Some(one), Some(other)) = (one, other) else { continue };
+            tracing::warn!(
+                %validator, one = %one.0, other = %other.0,
+                "a validator signed two statements about one step"
+            );
+            let Some(file) = &mut self.evidence else { continue };
+            if let Err(error) = file.keep(&validator, [one, other]) {
+                tracing::error!(%error, "the evidence cannot be kept");
+            }
+            let count = file.count();
+            self.status.send_modify(|status| status.evidence_count = count);
         }
     }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::allow_list::AllowList;
 use super::application::Application;
 use super::context::{Chain, Height, Seats, Voter};
+use super::evidence::EvidenceFile;
 use super::parts::{Assembly, Place};
 use super::peers::Opening;
 use super::signing::ChainVerifier;
@@ -88,6 +89,8 @@ pub(super) struct Driver<A> {
     pub(super) status: watch::Sender<ConsensusStatus>,
     /// If this node only watches: how long.
     pub(super) watching: Option<Watch>,
+    /// Where it keeps what proves that another validator broke the rules.
+    pub(super) evidence: Option<EvidenceFile>,
     /// Whom the network admits.
     allowed: AllowList,
     /// Since when this node is no validator any more.
@@ -122,6 +125,7 @@ impl<A: Application> Driver<A> {
             recovered: false,
             status,
             watching: None,
+            evidence: None,
             heard: 0,
             verifier: ChainVerifier::new(config.chain),
             timeouts: config.timeouts.into(),

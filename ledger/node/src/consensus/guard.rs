@@ -24,6 +24,8 @@ use ledger::block::BlockHash;
 use market::hash::Digest;
 use market::keys::{ChainId, PublicKey};
 
+use crate::failpoint::{Place, reach};
+
 const RECORD_FILE: &str = "last-signed";
 const LOCK_FILE: &str = "last-signed.lock";
 const DIGEST_BYTES: usize = 32;
@@ -274,9 +276,14 @@ fn write_durably(directory: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = directory.join(format!("{RECORD_FILE}.new"));
     let mut file = File::create(&draft)?;
     file.write_all(bytes)?;
+    reach(Place::BeforeRecordSync);
     file.sync_all()?;
+    reach(Place::BeforeRecordRename);
     fs::rename(&draft, directory.join(RECORD_FILE))?;
-    File::open(directory)?.sync_all()
+    reach(Place::BeforeDirectorySync);
+    File::open(directory)?.sync_all()?;
+    reach(Place::AfterRecordSync);
+    Ok(())
 }
 
 #[cfg(test)]

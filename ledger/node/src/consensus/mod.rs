@@ -14,7 +14,9 @@
 //! | `log` | the engine's write-ahead log, judged before the engine opens it |
 //! | `codec`, `parts` | messages as bytes; block bodies in pieces |
 //! | `network`, `allow_list` | addresses and limits; who may connect |
+//! | `session` | one life of the engine |
 //! | `driver` | the one task that answers the engine |
+//! | `evidence` | what proves that another validator broke the rules |
 //! | `proposals`, `commits`, `peers` | what it does before and after a decision, and with whom |
 //!
 //! # When heights start
@@ -45,12 +47,14 @@ mod codec;
 mod commits;
 mod context;
 mod driver;
+mod evidence;
 mod guard;
 mod log;
 mod network;
 mod parts;
 mod peers;
 mod proposals;
+mod session;
 mod signing;
 mod status;
 pub(crate) mod watch_until;
@@ -60,22 +64,18 @@ pub(crate) mod watch_until;
 #[path = "../../tests/sim/mod.rs"]
 mod sim;
 
-use std::fs::File;
+/// Real engines in one process, and in processes that die: `tests/engines`.
+#[cfg(test)]
+#[path = "../../tests/engines/mod.rs"]
+mod engines;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use arc_malachitebft_app_channel::app::engine::consensus::ConsensusMsg as EngineMsg;
 use arc_malachitebft_app_channel::app::metrics;
-use arc_malachitebft_app_channel::app::types::codec::Codec as _;
-use arc_malachitebft_app_channel::{
-    ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
-    SyncContext, WalContext,
-};
 use arc_malachitebft_core_types::LinearTimeouts;
-use arc_malachitebft_signing::Signer as _;
 use ledger::block::BlockHash;
 use ledger::certificate::CertificateError;
-use ledger::validators::Address;
 use market::keys::{ChainId, SigningKey};
 use mesh::key_file::Seed;
 use tokio::sync::watch;
@@ -85,21 +85,16 @@ pub use application::{Application, Candidate, Fatal, Refusal, Standing, Undecide
 pub use guard::{Guard, GuardError, Statement, Step};
 pub use status::{ConsensusStatus, Phase};
 
-use allow_list::AllowList;
-use codec::Borsh;
-use context::{Chain, Voter};
-use driver::{Driver, Watch};
+use driver::Watch;
 use network::EngineConfig;
-use signing::{ChainVerifier, GuardedSigner};
+use session::Session;
+use signing::GuardedSigner;
 
 /// What the log's filter says about the engine, to be appended to the operator's own directives.
 /// The engine reports every failed dial of a peer that is down as an error; this room says once
 /// when a validator is lost and once when it is back.
 pub const LOG_FILTER: &str = "arc_malachitebft=warn,arc_malachitebft_network=off,\
      arc_malachitebft_discovery=off,libp2p=warn,ractor=warn";
-
-/// How long each actor of the engine may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What this validator is and whom it talks to.
 #[derive(Debug, Clone)]
@@ -364,64 +359,6 @@ async fn decide<A: Application>(
     Ok(application)
 }
 
-/// One life of the engine.
-struct Session<'a> {
-    config: &'a ConsensusConfig,
-    engine: EngineConfig,
-    signer: &'a GuardedSigner,
-    wal: &'a Path,
-    /// If it only watches: until when.
-    watch: Option<Watch>,
-}
-
-impl Session<'_> {
-    /// Works until shutdown, until the signer refuses, or, if it only watches, until it has watched
-    /// enough. Gives the application back, with the words of the refusal.
-    async fn run<A: Application>(
-        self,
-        application: A,
-        shutdown: &CancellationToken,
-        status: &watch::Sender<ConsensusStatus>,
-    ) -> Result<(A, Option<String>), ConsensusError> {
-        let Self { config, engine, signer, wal, watch } = self;
-        let allowed = AllowList::new(config, application.endpoints())?;
-        let engine = engine.admitting(allowed.addresses());
-        let voter = Voter(Address::of(&config.signing_key.public()));
-        let identity = identity(config, voter, signer).await?;
-        let verifier = ChainVerifier::new(config.chain);
-        let start_failed = |error| ConsensusError::EngineStart(format!("{error:#}"));
-        let (channels, mut handle) = EngineBuilder::new(Chain, engine)
-            .with_default_wal(WalContext::new(wal.to_owned(), Borsh))
-            .with_default_network(NetworkContext::new(identity, Borsh))
-            .with_default_sync(SyncContext::new(Borsh))
-            .with_default_consensus(ConsensusContext::new_validator(
-                voter,
-                Box::new(verifier),
-                Box::new(signer.clone()),
-            ))
-            .with_default_request(RequestContext::new(16))
-            .build()
-            .await
-            .map_err(start_failed)?;
-
-        let mut driver = Driver::new(config, application, allowed, &channels, status.clone())?;
-        driver.watching = watch;
-        // The driver ends with all its pending answers dropped: the engine's actors wait for none.
-        let (application, result) = driver.run(channels, shutdown).await;
-        let result = match result {
-            Ok(()) => Ok(None),
-            Err(ConsensusError::EngineStopped) => match signer.refusal().get() {
-                Some(words) => Ok(Some(words.clone())),
-                None if still_stands(&mut handle).await => Err(ConsensusError::SafetyFailure),
-                None => Err(ConsensusError::EngineStopped),
-            },
-            Err(error) => Err(error),
-        };
-        stop(handle, wal).await;
-        result.map(|refusal| (application, refusal))
-    }
-}
-
 /// The height up to which this validator may have signed, by what its ledger and the engine's log
 /// hold; `None` if both are new.
 async fn may_have_signed(
@@ -442,55 +379,6 @@ fn remove_log(path: &Path) -> Result<(), ConsensusError> {
         }
         _ => Ok(()),
     }
-}
-
-async fn identity(
-    config: &ConsensusConfig,
-    voter: Voter,
-    signer: &GuardedSigner,
-) -> Result<NetworkIdentity, ConsensusError> {
-    let keypair = network::transport_keypair(&config.transport_key_seed)?;
-    let peer = keypair.public().to_peer_id().to_bytes();
-    let key = config.signing_key.public().as_bytes().to_vec();
-    let failed = |error: String| ConsensusError::EngineStart(error);
-    let proof =
-        signer.sign_validator_proof(key, peer).await.map_err(|error| failed(error.to_string()))?;
-    let proof = Borsh.encode(&proof).map_err(|error| failed(error.to_string()))?;
-    Ok(NetworkIdentity::new_validator(config.moniker.clone(), keypair, voter.to_string(), proof))
-}
-
-/// Whether an engine that closed its channels still stands, which is how it halts for safety.
-async fn still_stands(engine: &mut EngineHandle) -> bool {
-    tokio::time::timeout(Duration::from_millis(500), &mut engine.handle).await.is_err()
-}
-
-/// Stops what is left of the engine: first what speaks, then what it speaks through, so that
-/// nothing fails for want of the other. What does not stop in time is killed.
-async fn stop(mut engine: EngineHandle, wal: &Path) {
-    let node = engine.actor.get_cell();
-    let mut actors = node.get_children();
-    actors.sort_by_key(|actor| actor.is_message_type_of::<EngineMsg<Chain>>() != Some(true));
-    for actor in &actors {
-        // The node would take the end of an actor for a failure.
-        actor.unlink(node.clone());
-    }
-    for actor in actors {
-        if actor.stop_and_wait(None, Some(STOP_TIMEOUT)).await.is_err() {
-            actor.kill();
-        }
-    }
-    engine.actor.stop(None);
-    if !engine.handle.is_finished() {
-        // It has nothing left to wait for.
-        let _ = tokio::time::timeout(STOP_TIMEOUT, &mut engine.handle).await;
-    }
-    // The log's own thread ends a moment later than its actor; until then the file is locked.
-    let closed = async {
-        while File::open(wal).is_ok_and(|file| file.try_lock().is_err()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let _ = tokio::time::timeout(STOP_TIMEOUT, closed).await;
 }
 
 impl From<Timeouts> for LinearTimeouts {

@@ -28,6 +28,7 @@ use market::signed::signing_prefix;
 
 use super::context::{Chain, Proposal, Vote};
 use super::guard::{Guard, GuardError, Statement, Step};
+use crate::failpoint::{Place, reach};
 
 const PROPOSAL_DOMAIN: &str = "hidamari/proposal/1";
 
@@ -169,12 +170,14 @@ impl GuardedSigner {
     async fn sign(&self, statement: Statement, bytes: Vec<u8>) -> Result<Signature, Error> {
         let (guard, log) = (Arc::clone(&self.guard), self.log.clone());
         let admitted = tokio::task::spawn_blocking(move || {
+            reach(Place::BeforeLogSync);
             match File::open(&log).and_then(|log| log.sync_data()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Ok(Err(GuardError::Io { path: log, source: error }));
                 }
                 _ => {}
             }
+            reach(Place::AfterLogSync);
             let mut guard = guard.lock().map_err(|_| "the signer's record is poisoned")?;
             Ok::<_, &'static str>(guard.admit(statement))
         });
@@ -186,6 +189,8 @@ impl GuardedSigner {
             let _ = self.refusal.set(words.clone());
             return Err(Error::from_source(words));
         }
+        #[cfg(test)]
+        crate::failpoint::signed(&statement);
         Ok(self.key.sign(&bytes))
     }
 }

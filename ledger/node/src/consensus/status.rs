@@ -24,7 +24,7 @@ pub struct ConsensusStatus {
     /// When a round was last entered or a block last committed, since it runs. Far in the past
     /// while `phase` is [`Phase::Deciding`] and `has_quorum` holds means that something hangs.
     pub last_progress_at: Option<Instant>,
-    /// Pairs of contradicting signed messages of other validators seen since this node runs.
+    /// Pairs of contradicting signed statements of other validators, as kept in `evidence.jsonl`.
     pub evidence_count: u64,
     /// Why it stopped, if it stopped by itself.
     pub failure: Option<String>,

@@ -44,7 +44,7 @@ pub(crate) use schema::{Access, Database, FILE};
 pub(crate) use writing::SNAPSHOT_EVERY;
 
 use check::Earlier;
-use schema::from_sql;
+use schema::{from_sql, refuse_emptied};
 
 /// The height up to which certificates were checked.
 const SIGNATURES_CHECKED: &str = "signatures-checked";
@@ -78,6 +78,7 @@ impl Store {
         access: Access,
         genesis: &Genesis,
     ) -> Result<(Self, State), StoreError> {
+        refuse_emptied(path)?;
         let db = Database::open(path, access).await?;
         let opened = Self::checked(db.clone(), genesis, Earlier::Counts).await;
         if opened.is_err() {

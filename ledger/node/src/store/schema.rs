@@ -84,6 +84,18 @@ CREATE TABLE IF NOT EXISTS undecided (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Refuses a file of no length beside a log that has some: `SQLite` would take it for a new database,
+/// throw the log away, and the node would start at genesis without a word.
+pub(super) fn refuse_emptied(path: &Path) -> Result<(), StoreError> {
+    let length = |path: &Path| path.metadata().map_or(0, |file| file.len());
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    if path.exists() && length(path) == 0 && length(&log) > 0 {
+        let finding = Finding::of("file", "it is empty, and the log beside it is not");
+        return Err(StoreError::Corrupt { path: path.to_owned(), finding });
+    }
+    Ok(())
+}
+
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {

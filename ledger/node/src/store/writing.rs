@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::rows::{BlockRow, CertifiedHeader, SnapshotRow, insert_handover, insert_undecided};
 use super::schema::to_sql;
 use crate::consensus::Undecided;
+use crate::failpoint::{Place, reach};
 
 /// A snapshot of the state is kept at every multiple of this height.
 pub(crate) const SNAPSHOT_EVERY: u64 = 64;
@@ -81,7 +82,10 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        transaction.commit().await
+        reach(Place::BeforeCommit);
+        transaction.commit().await?;
+        reach(Place::AfterCommit);
+        Ok(())
     }
 
     /// Makes an undecided body durable.
@@ -89,10 +93,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn put_undecided(&self, body: &Undecided) -> Result<(), StoreError> {
+        reach(Place::BeforeUndecided);
         insert_undecided(body)
             .execute(&self.db.pool)
             .await
-            .map(drop)
-            .map_err(|source| self.db.failed("store a proposed block", source))
+            .map_err(|source| self.db.failed("store a proposed block", source))?;
+        reach(Place::AfterUndecided);
+        Ok(())
     }
 }

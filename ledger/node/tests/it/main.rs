@@ -2,7 +2,6 @@
 
 mod backup;
 mod consensus;
-mod consensus_kill;
 mod consensus_torn;
 mod erase;
 mod growth;
@@ -11,4 +10,5 @@ mod repair;
 mod snapshot;
 mod statement;
 mod store;
+mod store_torn;
 mod street;

@@ -58,7 +58,7 @@ impl Stored {
 }
 
 /// Names the file and gets the operator going again.
-fn assert_told(error: &StoreError, path: &Path) {
+pub(crate) fn assert_told(error: &StoreError, path: &Path) {
     let words = error.to_string();
     assert!(words.contains(&path.display().to_string()), "{words}");
     assert!(words.contains("hidamari node repair") && words.contains("last-signed"), "{words}");

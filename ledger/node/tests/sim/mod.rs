@@ -9,5 +9,5 @@
 mod controls;
 mod evil_proposers;
 mod histories;
-mod invariants;
-mod world;
+pub(super) mod invariants;
+pub(super) mod world;

@@ -33,7 +33,7 @@ pub(super) const ALL: [(&str, Check); 11] = [
 ];
 
 /// Every invariant that a history breaks, with words.
-pub(super) fn broken(record: &Record) -> Vec<(&'static str, String)> {
+pub(in crate::consensus) fn broken(record: &Record) -> Vec<(&'static str, String)> {
     let judge = |(name, check): &(&'static str, Check)| Some((*name, check(record).err()?));
     ALL.iter().filter_map(judge).collect()
 }

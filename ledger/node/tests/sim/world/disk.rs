@@ -18,7 +18,7 @@ use crate::validator::Archive;
 
 /// The disk of one node; clones are the same disk.
 #[derive(Clone, Default)]
-pub(super) struct Disk(Arc<Mutex<Platter>>);
+pub(in crate::consensus) struct Disk(Arc<Mutex<Platter>>);
 
 #[derive(Default)]
 struct Platter {
@@ -41,7 +41,7 @@ struct Log {
 /// The process has died at this write.
 #[derive(Debug, thiserror::Error)]
 #[error("the process died while it wrote")]
-pub(super) struct Died;
+pub(in crate::consensus) struct Died;
 
 impl Disk {
     fn platter(&self) -> MutexGuard<'_, Platter> {
@@ -49,39 +49,39 @@ impl Disk {
     }
 
     /// Lets the process die at its `write`-th write from now.
-    pub(super) fn fail_at(&self, write: u64, lands: bool) {
+    pub(in crate::consensus) fn fail_at(&self, write: u64, lands: bool) {
         self.platter().fails = Some((write.max(1), lands));
     }
 
-    pub(super) fn fail_never(&self) {
+    pub(in crate::consensus) fn fail_never(&self) {
         self.platter().fails = None;
     }
 
-    pub(super) fn is_dead(&self) -> bool {
+    pub(in crate::consensus) fn is_dead(&self) -> bool {
         self.platter().dead
     }
 
     /// The process is gone; what it had not synced is gone with it.
-    pub(super) fn lose_unsynced(&self) {
+    pub(in crate::consensus) fn lose_unsynced(&self) {
         let mut platter = self.platter();
         platter.log.unsynced.clear();
         platter.dead = false;
     }
 
     /// Damage: the log ends after its first `kept` entries.
-    pub(super) fn cut_log(&self, kept: usize) {
+    pub(in crate::consensus) fn cut_log(&self, kept: usize) {
         self.platter().log.synced.truncate(kept);
     }
 
-    pub(super) fn tip(&self) -> u64 {
+    pub(in crate::consensus) fn tip(&self) -> u64 {
         u64::try_from(self.platter().blocks.len()).unwrap()
     }
 
-    pub(super) fn chain(&self) -> Vec<(Block, CommitCertificate)> {
+    pub(in crate::consensus) fn chain(&self) -> Vec<(Block, CommitCertificate)> {
         self.platter().blocks.clone()
     }
 
-    pub(super) fn has_traces(&self) -> bool {
+    pub(in crate::consensus) fn has_traces(&self) -> bool {
         let platter = self.platter();
         !platter.blocks.is_empty()
             || !platter.undecided.is_empty()
@@ -89,7 +89,7 @@ impl Disk {
     }
 
     /// What a node computes from its blocks when it starts.
-    pub(super) fn restore(&self, genesis: &Genesis) -> State {
+    pub(in crate::consensus) fn restore(&self, genesis: &Genesis) -> State {
         let mut state = State::at_genesis(genesis);
         for (block, _) in &self.platter().blocks {
             state = apply(&state, block).expect("a committed block applies again").state;
@@ -98,7 +98,7 @@ impl Disk {
     }
 
     /// The log's entries for a height that starts; those of another height are dropped.
-    pub(super) fn log_of(&self, height: u64) -> Vec<Input<Chain>> {
+    pub(in crate::consensus) fn log_of(&self, height: u64) -> Vec<Input<Chain>> {
         let mut platter = self.platter();
         if platter.log.height != height {
             platter.log = Log { height, ..Log::default() };
@@ -106,18 +106,18 @@ impl Disk {
         platter.log.synced.clone()
     }
 
-    pub(super) fn forget_log(&self, height: u64) {
+    pub(in crate::consensus) fn forget_log(&self, height: u64) {
         self.platter().log = Log { height, ..Log::default() };
     }
 
-    pub(super) fn append(&self, height: u64, entry: Input<Chain>) {
+    pub(in crate::consensus) fn append(&self, height: u64, entry: Input<Chain>) {
         let mut platter = self.platter();
         if platter.log.height == height {
             platter.log.unsynced.push(entry);
         }
     }
 
-    pub(super) fn sync_log(&self) -> Result<(), Died> {
+    pub(in crate::consensus) fn sync_log(&self) -> Result<(), Died> {
         self.platter().write(|platter| {
             let mut fresh = std::mem::take(&mut platter.log.unsynced);
             platter.log.synced.append(&mut fresh);

@@ -45,7 +45,7 @@ const NO_LOG: &str = "/nonexistent/consensus.wal";
 
 /// What travels between nodes.
 #[derive(Debug, Clone)]
-pub(super) enum Wire {
+pub(in crate::consensus) enum Wire {
     Consensus(SignedConsensusMsg<Chain>),
     Liveness(LivenessMsg<Chain>),
     Part(StreamMessage<Part>),

@@ -21,7 +21,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// Which rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::consensus::sim) enum Forgery {
+pub(in crate::consensus) enum Forgery {
     BadSignature,
     OversoldEnergy,
     AfterGate,
@@ -41,7 +41,7 @@ pub(in crate::consensus::sim) enum Forgery {
 }
 
 impl Forgery {
-    pub(in crate::consensus::sim) const ALL: [Self; 16] = [
+    pub(in crate::consensus) const ALL: [Self; 16] = [
         Self::BadSignature,
         Self::OversoldEnergy,
         Self::AfterGate,
@@ -62,7 +62,7 @@ impl Forgery {
 
     /// What an honest validator says about it, one or the other; nothing if it never gets to see
     /// the block.
-    pub(in crate::consensus::sim) fn named(self) -> &'static [&'static str] {
+    pub(in crate::consensus) fn named(self) -> &'static [&'static str] {
         match self {
             Self::BadSignature => &["does not count: bad signature"],
             Self::OversoldEnergy => &["the metering point is registered for"],
@@ -84,16 +84,21 @@ impl Forgery {
     }
 
     /// Whether the block itself is good and only the bytes that carry it are not.
-    pub(in crate::consensus::sim) fn is_harmless(self) -> bool {
+    pub(in crate::consensus) fn is_harmless(self) -> bool {
         matches!(self, Self::NotCanonical | Self::Oversize)
     }
 
-    pub(super) fn is_oversized(self) -> bool {
+    pub(in crate::consensus) fn is_oversized(self) -> bool {
         self == Self::Oversize
     }
 
     /// Makes a bad block of a good one.
-    pub(super) fn forge(self, genesis: &Genesis, state: &State, mut block: Block) -> Candidate {
+    pub(in crate::consensus) fn forge(
+        self,
+        genesis: &Genesis,
+        state: &State,
+        mut block: Block,
+    ) -> Candidate {
         let header = &mut block.header;
         match self {
             Self::BadSignature => add(&mut block, order(genesis, state, 1, 100, 40)),
@@ -150,7 +155,7 @@ fn order(genesis: &Genesis, state: &State, signer: usize, wh: i64, minutes: i64)
 }
 
 /// The part of an honest body as the part of one that is longer than a block can be.
-pub(super) fn oversized(part: &StreamMessage<Part>) -> Vec<StreamMessage<Part>> {
+pub(in crate::consensus) fn oversized(part: &StreamMessage<Part>) -> Vec<StreamMessage<Part>> {
     let StreamContent::Data(Part::Outline(outline)) = &part.content else { return Vec::new() };
     let pieces = BLOCK_BYTES_MAX / PIECE_BYTES_MAX + 1;
     let length = u32::try_from(pieces * PIECE_BYTES_MAX).unwrap();

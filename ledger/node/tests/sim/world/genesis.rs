@@ -18,38 +18,35 @@ use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 
 /// How much faster market time runs than the simulated clocks.
-pub(super) const SPEED: i64 = 180;
-pub(super) const PARTIES: usize = 4;
+pub(in crate::consensus) const SPEED: i64 = 180;
+pub(in crate::consensus) const PARTIES: usize = 4;
 /// A quarter of an hour in June 2025.
 const STARTS_AT_MS: i64 = 1_750_000_500_000;
 const MINUTE_MS: u64 = 60_000;
 
-pub(super) fn validator_key(n: usize) -> SigningKey {
+pub(in crate::consensus) fn validator_key(n: usize) -> SigningKey {
     SigningKey::from_seed(&[u8::try_from(n).unwrap() + 101; 32])
 }
 
-pub(super) fn party_key(n: usize) -> SigningKey {
+pub(in crate::consensus) fn party_key(n: usize) -> SigningKey {
     SigningKey::from_seed(&[u8::try_from(n).unwrap() + 1; 32])
 }
 
-pub(super) fn party(n: usize) -> PartyId {
+pub(in crate::consensus) fn party(n: usize) -> PartyId {
     PartyId::from_bytes([u8::try_from(n).unwrap() + 0xa0; 16])
 }
 
-pub(super) fn metering_point(n: usize) -> MeteringPointId {
+pub(in crate::consensus) fn metering_point(n: usize) -> MeteringPointId {
     MeteringPointId::from_bytes([u8::try_from(n).unwrap() + 0x50; 16])
 }
 
 /// Market time at an instant of the simulation.
-pub(super) fn market_time(now_ms: u64) -> Timestamp {
+pub(in crate::consensus) fn market_time(now_ms: u64) -> Timestamp {
     Timestamp::from_millis(STARTS_AT_MS + i64::try_from(now_ms).unwrap() * SPEED)
 }
 
 /// Gates half an hour and five minutes before delivery, and one five minutes after it if wanted.
-pub(in crate::consensus::sim) fn genesis(
-    validators_count: usize,
-    with_ex_post_gate: bool,
-) -> Genesis {
+pub(in crate::consensus) fn genesis(validators_count: usize, with_ex_post_gate: bool) -> Genesis {
     let price = Price::from_micros_per_kwh;
     let charge = price(10_000);
     let edge = Edge { parent: ZoneId(0), charge, capacity_up: None, capacity_down: None };

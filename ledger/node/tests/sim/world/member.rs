@@ -13,19 +13,22 @@ use tokio::sync::watch;
 use super::disk::Disk;
 use super::forgery::Forgery;
 use super::lock;
-use super::node::SimClock;
 use super::record::Record;
 use crate::consensus::{Application, Candidate, Fatal, Refusal, Standing, Undecided};
 use crate::validator::Validator;
 
-pub(super) struct Member {
-    pub(super) validator: Validator<Disk>,
-    pub(super) state: watch::Receiver<Arc<State>>,
-    pub(super) genesis: Arc<Genesis>,
-    pub(super) clock: Arc<SimClock>,
-    pub(super) forgery: Option<Forgery>,
-    pub(super) node: usize,
-    pub(super) record: Arc<Mutex<Record>>,
+pub(in crate::consensus) type RightTime = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+pub(in crate::consensus) struct Member {
+    pub(in crate::consensus) validator: Validator<Disk>,
+    pub(in crate::consensus) state: watch::Receiver<Arc<State>>,
+    pub(in crate::consensus) genesis: Arc<Genesis>,
+    /// Market time by a right clock.
+    pub(in crate::consensus) right_time: RightTime,
+    /// What it proposes instead of good blocks.
+    pub(in crate::consensus) forgery: Arc<Mutex<Option<Forgery>>>,
+    pub(in crate::consensus) node: usize,
+    pub(in crate::consensus) record: Arc<Mutex<Record>>,
 }
 
 impl Application for Member {
@@ -51,7 +54,7 @@ impl Application for Member {
 
     async fn build(&mut self, height: u64, round: u32) -> Result<Candidate, Fatal> {
         let honest = self.validator.build(height, round).await?;
-        let Some(forgery) = self.forgery else { return Ok(honest) };
+        let Some(forgery) = *lock(&self.forgery) else { return Ok(honest) };
         let state = self.state.borrow().clone();
         let block = Block::from_bytes(&honest.bytes).expect("an honest block");
         let forged = forgery.forge(&self.genesis, &state, block);
@@ -80,7 +83,7 @@ impl Application for Member {
         let block = Block::from_bytes(&bytes).expect("a decided block");
         self.validator.commit(bytes, certificate.clone()).await?;
         let root = self.state.borrow().root();
-        lock(&self.record).note_commit(self.node, block, certificate, root, self.clock.right());
+        lock(&self.record).note_commit(self.node, block, certificate, root, (self.right_time)());
         Ok(())
     }
 

@@ -1,23 +1,23 @@
 //! The world of one history: nodes, households and a network, moved by one queue of events.
 
-mod disk;
+pub(in crate::consensus) mod disk;
 mod effects;
-mod engine;
-mod forgery;
-mod genesis;
+pub(in crate::consensus) mod engine;
+pub(in crate::consensus) mod forgery;
+pub(in crate::consensus) mod genesis;
 mod household;
-mod member;
+pub(in crate::consensus) mod member;
 mod network;
 mod node;
 mod plan;
 mod random;
-pub(super) mod record;
+pub(in crate::consensus) mod record;
 
-pub(super) use forgery::Forgery;
-pub(super) use genesis::genesis;
-pub(super) use plan::{Fault, Plan, Seat};
-pub(super) use random::Random;
-pub(super) use record::Record;
+pub(in crate::consensus) use forgery::Forgery;
+pub(in crate::consensus) use genesis::genesis;
+pub(in crate::consensus) use plan::{Fault, Plan, Seat};
+pub(in crate::consensus) use random::Random;
+pub(in crate::consensus) use record::Record;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -342,6 +342,6 @@ fn guards_directory() -> TempDir {
     made.unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(in crate::consensus) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

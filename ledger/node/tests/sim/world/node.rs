@@ -155,12 +155,13 @@ impl Node {
         );
         // A history is the same for the same seed.
         validator.draw_salt = || Ok(BlockSalt::from_bytes([7; 32]));
+        let right = Arc::clone(&self.clock);
         let member = Member {
             validator,
             state: state.clone(),
             genesis: Arc::new(genesis.clone()),
-            clock: Arc::clone(&self.clock),
-            forgery: self.seat.forgery,
+            right_time: Box::new(move || right.right()),
+            forgery: Arc::new(Mutex::new(self.seat.forgery)),
             node: self.index,
             record: Arc::clone(&self.record),
         };

@@ -5,22 +5,22 @@ use super::random::Random;
 
 /// A running process and whose it is.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::consensus::sim) struct Seat {
+pub(in crate::consensus) struct Seat {
     /// The validator whose key it signs with. Two seats may be one validator's: then it says one
     /// thing here and another there.
-    pub(in crate::consensus::sim) validator: usize,
+    pub(in crate::consensus) validator: usize,
     /// Whether it keeps the rules. The invariants are about these.
-    pub(in crate::consensus::sim) honest: bool,
+    pub(in crate::consensus) honest: bool,
     /// Whether the signer's record outlives the process.
-    pub(in crate::consensus::sim) guarded: bool,
+    pub(in crate::consensus) guarded: bool,
     /// How far its clock is ahead, in milliseconds of market time.
-    pub(in crate::consensus::sim) clock_ahead_ms: i64,
+    pub(in crate::consensus) clock_ahead_ms: i64,
     /// What it proposes in its turn instead of good blocks.
-    pub(in crate::consensus::sim) forgery: Option<Forgery>,
+    pub(in crate::consensus) forgery: Option<Forgery>,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::consensus::sim) enum Fault {
+pub(in crate::consensus) enum Fault {
     /// Killed at an instant, and the log cut behind its first entries.
     Crash { node: usize, down_ms: u64, log_kept: Option<usize> },
     /// Killed at one of the next writes, before or after the disk has it.
@@ -34,36 +34,36 @@ pub(in crate::consensus::sim) enum Fault {
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::consensus::sim) struct Plan {
-    pub(in crate::consensus::sim) seed: u64,
-    pub(in crate::consensus::sim) validators_count: usize,
-    pub(in crate::consensus::sim) with_ex_post_gate: bool,
-    pub(in crate::consensus::sim) seats: Vec<Seat>,
-    pub(in crate::consensus::sim) loss_per_mille: u64,
-    pub(in crate::consensus::sim) copies_per_mille: u64,
-    pub(in crate::consensus::sim) delay_ms: u64,
-    pub(in crate::consensus::sim) jitter_ms: u64,
-    pub(in crate::consensus::sim) faults: Vec<(u64, Fault)>,
-    pub(in crate::consensus::sim) heals_at_ms: u64,
+pub(in crate::consensus) struct Plan {
+    pub(in crate::consensus) seed: u64,
+    pub(in crate::consensus) validators_count: usize,
+    pub(in crate::consensus) with_ex_post_gate: bool,
+    pub(in crate::consensus) seats: Vec<Seat>,
+    pub(in crate::consensus) loss_per_mille: u64,
+    pub(in crate::consensus) copies_per_mille: u64,
+    pub(in crate::consensus) delay_ms: u64,
+    pub(in crate::consensus) jitter_ms: u64,
+    pub(in crate::consensus) faults: Vec<(u64, Fault)>,
+    pub(in crate::consensus) heals_at_ms: u64,
     /// By when every honest node must have gone on after the healing.
-    pub(in crate::consensus::sim) ends_at_ms: u64,
-    pub(in crate::consensus::sim) heights_after_healing: u64,
+    pub(in crate::consensus) ends_at_ms: u64,
+    pub(in crate::consensus) heights_after_healing: u64,
 }
 
 impl Seat {
-    pub(in crate::consensus::sim) fn honest(validator: usize) -> Self {
+    pub(in crate::consensus) fn honest(validator: usize) -> Self {
         Self { validator, honest: true, guarded: true, clock_ahead_ms: 0, forgery: None }
     }
 
     /// A second process of a validator, or one that keeps no record.
-    pub(in crate::consensus::sim) fn byzantine(validator: usize) -> Self {
+    pub(in crate::consensus) fn byzantine(validator: usize) -> Self {
         Self { honest: false, guarded: false, ..Self::honest(validator) }
     }
 }
 
 impl Plan {
     /// Nothing goes wrong.
-    pub(in crate::consensus::sim) fn calm(seed: u64, validators_count: usize) -> Self {
+    pub(in crate::consensus) fn calm(seed: u64, validators_count: usize) -> Self {
         Self {
             seed,
             validators_count,
@@ -82,7 +82,7 @@ impl Plan {
 
     /// Honest validators in a bad world. With four and more, the last one has bad luck of its own:
     /// a clock that is off, or a log that loses entries.
-    pub(in crate::consensus::sim) fn stormy(seed: u64) -> Self {
+    pub(in crate::consensus) fn stormy(seed: u64) -> Self {
         let mut random = Random::new(seed.rotate_left(32));
         let validators_count = [4, 4, 4, 4, 4, 4, 1, 3, 7, 4][random.below_usize(10)];
         let mut plan = Self::calm(seed, validators_count);
@@ -99,7 +99,7 @@ impl Plan {
 
     /// One validator of four runs two processes with one key and no record, and the network is
     /// such that either is believed now and then.
-    pub(in crate::consensus::sim) fn one_byzantine(seed: u64) -> Self {
+    pub(in crate::consensus) fn one_byzantine(seed: u64) -> Self {
         let mut random = Random::new(seed.rotate_left(17));
         let mut plan = Self::calm(seed, 4);
         plan.weather(&mut random);

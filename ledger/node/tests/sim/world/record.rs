@@ -18,19 +18,19 @@ use crate::consensus::{Refusal, Statement};
 
 /// A block that a node has made durable.
 #[derive(Debug, Clone)]
-pub(in crate::consensus::sim) struct Commit {
-    pub(in crate::consensus::sim) node: usize,
-    pub(in crate::consensus::sim) block: Block,
-    pub(in crate::consensus::sim) certificate: CommitCertificate,
+pub(in crate::consensus) struct Commit {
+    pub(in crate::consensus) node: usize,
+    pub(in crate::consensus) block: Block,
+    pub(in crate::consensus) certificate: CommitCertificate,
     /// Of the state that the node then has.
-    pub(in crate::consensus::sim) state_root: Digest,
+    pub(in crate::consensus) state_root: Digest,
     /// Market time by a right clock.
-    pub(in crate::consensus::sim) at: Timestamp,
+    pub(in crate::consensus) at: Timestamp,
 }
 
 /// Why a process has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::consensus::sim) enum Stop {
+pub(in crate::consensus) enum Stop {
     /// It was killed at a write.
     Killed,
     /// Its signer refused to contradict itself.
@@ -41,36 +41,36 @@ pub(in crate::consensus::sim) enum Stop {
 
 /// When faults ended, and how high the chain was.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::consensus::sim) struct Healed {
-    pub(in crate::consensus::sim) at_ms: u64,
-    pub(in crate::consensus::sim) height: u64,
+pub(in crate::consensus) struct Healed {
+    pub(in crate::consensus) at_ms: u64,
+    pub(in crate::consensus) height: u64,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::consensus::sim) struct Record {
-    pub(in crate::consensus::sim) genesis: Genesis,
-    pub(in crate::consensus::sim) seats: Vec<Seat>,
-    pub(in crate::consensus::sim) heights_after_healing: u64,
-    pub(in crate::consensus::sim) commits: Vec<Commit>,
+pub(in crate::consensus) struct Record {
+    pub(in crate::consensus) genesis: Genesis,
+    pub(in crate::consensus) seats: Vec<Seat>,
+    pub(in crate::consensus) heights_after_healing: u64,
+    pub(in crate::consensus) commits: Vec<Commit>,
     /// Everything each node has signed and sent, in order.
-    pub(in crate::consensus::sim) said: Vec<(usize, Statement)>,
-    pub(in crate::consensus::sim) refusals: Vec<(usize, Refusal)>,
-    pub(in crate::consensus::sim) forged: BTreeSet<BlockHash>,
-    pub(in crate::consensus::sim) stops: Vec<(usize, Stop)>,
+    pub(in crate::consensus) said: Vec<(usize, Statement)>,
+    pub(in crate::consensus) refusals: Vec<(usize, Refusal)>,
+    pub(in crate::consensus) forged: BTreeSet<BlockHash>,
+    pub(in crate::consensus) stops: Vec<(usize, Stop)>,
     /// The nodes whose log has lost entries.
-    pub(in crate::consensus::sim) damaged: BTreeSet<usize>,
+    pub(in crate::consensus) damaged: BTreeSet<usize>,
     /// Transactions that a node has told a household to be committed, with the height.
-    pub(in crate::consensus::sim) acknowledged: BTreeMap<Digest, u64>,
-    pub(in crate::consensus::sim) healed: Option<Healed>,
-    pub(in crate::consensus::sim) ended_at_ms: u64,
+    pub(in crate::consensus) acknowledged: BTreeMap<Digest, u64>,
+    pub(in crate::consensus) healed: Option<Healed>,
+    pub(in crate::consensus) ended_at_ms: u64,
     /// What stands on each node's disk in the end.
-    pub(in crate::consensus::sim) chains: Vec<Vec<(Block, CommitCertificate)>>,
+    pub(in crate::consensus) chains: Vec<Vec<(Block, CommitCertificate)>>,
     /// Of everything that was sent, when and by whom.
-    pub(in crate::consensus::sim) fingerprint: u64,
+    pub(in crate::consensus) fingerprint: u64,
 }
 
 impl Record {
-    pub(super) fn new(plan: &Plan, genesis: &Genesis) -> Self {
+    pub(in crate::consensus) fn new(plan: &Plan, genesis: &Genesis) -> Self {
         Self {
             genesis: genesis.clone(),
             seats: plan.seats.clone(),
@@ -89,7 +89,7 @@ impl Record {
         }
     }
 
-    pub(super) fn note_published(&mut self, at_ms: u64, node: usize, wire: &Wire) {
+    pub(in crate::consensus) fn note_published(&mut self, at_ms: u64, node: usize, wire: &Wire) {
         let chain = self.genesis.chain_id();
         let signed = match wire {
             Wire::Consensus(SignedConsensusMsg::Vote(vote))
@@ -105,7 +105,7 @@ impl Record {
         self.mix(&(at_ms, node, format!("{:?}", signed.map(|(statement, _)| statement))));
     }
 
-    pub(super) fn note_commit(
+    pub(in crate::consensus) fn note_commit(
         &mut self,
         node: usize,
         block: Block,
@@ -117,12 +117,12 @@ impl Record {
         self.commits.push(Commit { node, block, certificate, state_root, at });
     }
 
-    pub(super) fn note_stop(&mut self, at_ms: u64, node: usize, stop: Stop) {
+    pub(in crate::consensus) fn note_stop(&mut self, at_ms: u64, node: usize, stop: Stop) {
         self.mix(&(at_ms, node));
         self.stops.push((node, stop));
     }
 
-    pub(super) fn note_healed(&mut self, at_ms: u64, height: u64) {
+    pub(in crate::consensus) fn note_healed(&mut self, at_ms: u64, height: u64) {
         self.healed = Some(Healed { at_ms, height });
     }
 
@@ -132,23 +132,23 @@ impl Record {
         self.fingerprint = hasher.finish();
     }
 
-    pub(in crate::consensus::sim) fn is_honest(&self, node: usize) -> bool {
+    pub(in crate::consensus) fn is_honest(&self, node: usize) -> bool {
         self.seats[node].honest
     }
 
-    pub(in crate::consensus::sim) fn honest_commits(&self) -> impl Iterator<Item = &Commit> {
+    pub(in crate::consensus) fn honest_commits(&self) -> impl Iterator<Item = &Commit> {
         self.commits.iter().filter(|commit| self.is_honest(commit.node))
     }
 
     /// The chains of the honest nodes.
-    pub(in crate::consensus::sim) fn honest_chains(
+    pub(in crate::consensus) fn honest_chains(
         &self,
     ) -> impl Iterator<Item = (usize, &Vec<(Block, CommitCertificate)>)> {
         self.chains.iter().enumerate().filter(|(node, _)| self.is_honest(*node))
     }
 
     /// The longest chain of an honest node.
-    pub(in crate::consensus::sim) fn longest(&self) -> &[(Block, CommitCertificate)] {
+    pub(in crate::consensus) fn longest(&self) -> &[(Block, CommitCertificate)] {
         let longest = self.honest_chains().map(|(_, chain)| chain).max_by_key(|chain| chain.len());
         longest.map_or(&[], Vec::as_slice)
     }
