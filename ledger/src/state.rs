@@ -296,7 +296,8 @@ impl State {
         }
     }
 
-    /// Whether a transaction could stand in a block at `block_time`, its signature aside.
+    /// Whether a transaction could stand in a block at `block_time`. The signature of an order, a
+    /// reading and a curve is left aside, that of an act is checked.
     ///
     /// # Errors
     /// [`NotApplied`] names the rule that is broken.
@@ -323,6 +324,9 @@ impl State {
                 check_curve(curve, &context, known)?;
             }
             Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
+                // The signature first: an approval is dear to perform, and whoever cannot sign it
+                // may not have every node do so.
+                acts::verify(self, transaction)?;
                 acts::perform(&mut self.clone(), transaction, block_time, &BTreeSet::new())?;
             }
         }
@@ -358,7 +362,6 @@ impl State {
             }
             Transaction::Join(_) | Transaction::PartyAct(_) | Transaction::OperatorAct(_) => {
                 self.check(transaction, block_time)?;
-                acts::verify(self, transaction)?;
             }
         }
         Ok(())

@@ -56,6 +56,17 @@ fn seen(chain: &Chain, (from, through): (i64, i64), at: Timestamp) -> Digest {
 }
 
 #[test]
+fn whoever_cannot_sign_an_act_has_nobody_perform_it() {
+    let (genesis, chain) = two_settled();
+    let mut bytes = approve(&genesis, 0, 1, (20, 21), Digest::default()).to_bytes();
+    *bytes.last_mut().unwrap() ^= 1;
+    let forged = Transaction::from_bytes(&bytes).unwrap();
+    // Performed, it would be refused for what it approves, after every settlement was hashed.
+    let refused = chain.state.check(&forged, minute(340)).unwrap_err();
+    assert!(matches!(refused, NotApplied::Message(Rejection::BadSignature(_))), "{refused}");
+}
+
+#[test]
 fn enough_approvals_of_what_was_seen_end_the_time_for_readings() {
     let (genesis, mut chain) = two_settled();
     let (range, at) = ((20, 21), minute(340));
