@@ -1,5 +1,6 @@
 //! `hidamari agent statement`: a month of the household, proved from the genesis alone.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -49,13 +50,13 @@ pub(crate) async fn statement(options: Statement) -> Result<ExitCode, Failure> {
         NoStatement::Nobody { .. } => Failure::again(error),
         error => Failure::start(error),
     })?;
-    say(&options, height);
+    say(&options, &config.genesis, height);
     Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command's output")]
-fn say(options: &Statement, height: u64) {
-    let (file, genesis) = (options.out.display(), "GENESIS");
+fn say(options: &Statement, genesis: &Path, height: u64) {
+    let (file, genesis) = (options.out.display(), genesis.display());
     if options.json {
         println!("{}", json!({ "file": options.out, "height": height }));
     } else {

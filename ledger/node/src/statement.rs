@@ -74,7 +74,10 @@ pub enum NoStatement {
         /// What does not follow.
         problem: String,
     },
-    /// The file cannot be written, or is there already.
+    /// Nothing is written over.
+    #[error("{} is there already; name another file", .0.display())]
+    Exists(PathBuf),
+    /// The file cannot be written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -244,11 +247,15 @@ impl StatementFile {
     /// Makes an empty file that only this user may read.
     ///
     /// # Errors
-    /// [`NoStatement::Io`] if something is there already, or cannot be made there.
+    /// [`NoStatement::Exists`] if something is there already, [`NoStatement::Io`] if it cannot be
+    /// made there.
     pub fn create(path: &Path) -> Result<Self, NoStatement> {
         let path = path.to_owned();
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => Ok(Self { path, file }),
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Err(NoStatement::Exists(path))
+            }
             Err(source) => Err(NoStatement::Io { path, source }),
         }
     }

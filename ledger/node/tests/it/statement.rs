@@ -66,7 +66,7 @@ async fn what_cannot_be_made_says_why_and_leaves_no_file() {
     assert!(!to.exists());
     std::fs::write(&to, "mine").unwrap();
     let there = make(party(0), all).await;
-    assert!(matches!(there, NoStatement::Io { .. }), "{there}");
+    assert!(matches!(there, NoStatement::Exists(_)), "{there}");
     assert_eq!(std::fs::read_to_string(&to).unwrap(), "mine");
     std::fs::remove_file(&to).unwrap();
     store.close().await;
