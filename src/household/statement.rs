@@ -50,7 +50,9 @@ pub(crate) async fn statement(options: Statement) -> Result<ExitCode, Failure> {
         NoStatement::Nobody { .. } => Failure::again(error),
         error => Failure::start(error),
     })?;
-    say(&options, &config.genesis, height);
+    // The agent's file names it from its own directory; whoever checks stands in another.
+    let genesis = config.genesis.canonicalize().unwrap_or(config.genesis);
+    say(&options, &genesis, height);
     Ok(ExitCode::SUCCESS)
 }
 
