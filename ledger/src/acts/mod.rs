@@ -23,7 +23,7 @@ mod spoken;
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::admission::Rejection;
 use market::answer::Answer;
-use market::keys::{ChainId, PublicKey};
+use market::keys::PublicKey;
 use market::member::{Member, PartyId};
 use market::time::{DeliveryPeriod, Timestamp};
 use std::collections::BTreeSet;
@@ -91,8 +91,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) consequences: Consequences,
 }
 
-/// Does what a transaction says, its signature aside. An order, a reading and a curve are no acts:
-/// nothing happens.
+/// Does what a transaction says, if whoever it names has signed it for this community. An order, a
+/// reading and a curve are no acts: nothing happens.
 ///
 /// # Errors
 /// [`NotApplied`] names the rule that is broken; the state must be thrown away then.
@@ -102,26 +102,31 @@ pub(crate) fn perform(
     time: Timestamp,
     reopened: &BTreeSet<DeliveryPeriod>,
 ) -> Result<Consequences, NotApplied> {
+    // The signature first: an approval is dear to perform, and whoever cannot sign it may not have
+    // every node do so.
+    verify(state, transaction)?;
     let mut scene = Scene { state, time, reopened, consequences: Consequences::default() };
     match transaction {
         Transaction::Order(_) | Transaction::Reading(_) | Transaction::Curve(_) => {}
-        Transaction::Join(envelope) => {
-            let join = envelope.unverified();
-            scene.check_community(&join.community)?;
-            scene.join(join)?;
-        }
+        Transaction::Join(envelope) => scene.join(envelope.unverified())?,
         Transaction::PartyAct(envelope) => scene.party_act(envelope.unverified())?,
         Transaction::OperatorAct(envelope) => scene.operator_act(envelope.unverified())?,
     }
     Ok(scene.consequences)
 }
 
-/// Checks the signature of an act.
-///
-/// # Errors
-/// [`NotApplied`] if nobody here could have signed it, or he did not.
-pub(crate) fn verify(state: &State, transaction: &Transaction) -> Result<(), NotApplied> {
+/// Checks that an act is meant for this community, and its signature.
+fn verify(state: &State, transaction: &Transaction) -> Result<(), NotApplied> {
     let chain = state.chain();
+    let meant_for = match transaction {
+        Transaction::Order(_) | Transaction::Reading(_) | Transaction::Curve(_) => return Ok(()),
+        Transaction::Join(envelope) => envelope.unverified().community,
+        Transaction::PartyAct(envelope) => envelope.unverified().community,
+        Transaction::OperatorAct(envelope) => envelope.unverified().community,
+    };
+    if meant_for != *chain {
+        return Err(Rejection::OtherCommunity(meant_for).into());
+    }
     let verified = match transaction {
         Transaction::Order(_) | Transaction::Reading(_) | Transaction::Curve(_) => return Ok(()),
         Transaction::Join(envelope) => {
@@ -162,7 +167,6 @@ fn check_text(field: &'static str, text: &str, min: usize, max: usize) -> Result
 
 impl Scene<'_> {
     fn party_act(&mut self, act: &PartyAct) -> Result<(), NotApplied> {
-        self.check_community(&act.community)?;
         listed(self.state, act.party)?;
         self.count(Signer::Party(act.party), act.sequence)?;
         match &act.matter {
@@ -173,7 +177,6 @@ impl Scene<'_> {
     }
 
     fn operator_act(&mut self, act: &OperatorAct) -> Result<(), NotApplied> {
-        self.check_community(&act.community)?;
         if !self.state.operators().contains(&act.operator) {
             return Err(NotApplied::NotAnOperator(act.operator));
         }
@@ -200,14 +203,6 @@ impl Scene<'_> {
                 self.record_payout(*party, *amount, reference)
             }
             Measure::Erase { party } => self.erase(*party),
-        }
-    }
-
-    fn check_community(&self, community: &ChainId) -> Result<(), NotApplied> {
-        if community == self.state.chain() {
-            Ok(())
-        } else {
-            Err(Rejection::OtherCommunity(*community).into())
         }
     }
 

@@ -89,7 +89,6 @@ impl Draft {
     fn perform(&mut self, act: &Transaction) -> Result<(), NotApplied> {
         let mut state = self.state.clone();
         let consequences = acts::perform(&mut state, act, self.time, &self.reopened)?;
-        acts::verify(&self.state, act)?;
         self.state = state;
         self.results.fallen.extend(consequences.fallen);
         self.results.postings.extend(consequences.postings);
