@@ -8,8 +8,9 @@ use simulators::simulated_meter::SimulatedMeterConfig;
 
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
 use crate::community::Community;
+use crate::dashboard::DashboardTool;
 use crate::failure::Failure;
-use crate::household::{Join, RotateKey, Statement};
+use crate::household::{Join, RotateKey, SignIn, Statement};
 use crate::log::LogFilter;
 use crate::meters::UnitList;
 use crate::node_tools::Node;
@@ -60,7 +61,7 @@ pub(crate) enum Command {
     /// need beside
     #[command(after_help = SERVICE_EXIT_CODES)]
     Agent(Agent),
-    /// The dashboard, on its own verifying follower
+    /// The dashboard, on its own verifying follower; and who may sign in to it as an operator
     #[command(after_help = SERVICE_EXIT_CODES)]
     Dashboard(Dashboard),
     /// Simulated devices
@@ -208,6 +209,8 @@ pub(crate) enum AgentTool {
     /// Join a community by an invitation: makes the keys, asks, and tells the fingerprint to read
     /// to the operator
     Join(Join),
+    /// Print a link with which the household signs in to the dashboard, once
+    SignIn(SignIn),
     /// Let a new key sign for the household from now on; the agent must be stopped
     RotateKey(RotateKey),
     /// Write a month of the household with everything that proves it, for `hidamari verify
@@ -275,10 +278,14 @@ pub(crate) enum FlowNow {
 
 /// `hidamari dashboard`
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Dashboard {
     /// What every role has
     #[command(flatten)]
-    pub(crate) role: Role,
+    pub(crate) role: RoleOrTool,
+    /// Something else than running
+    #[command(subcommand)]
+    pub(crate) tool: Option<DashboardTool>,
     /// Where to serve the page
     #[arg(
         long,

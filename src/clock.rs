@@ -22,13 +22,18 @@ impl Clock for SystemClock {
     }
 }
 
+/// The system's clock.
+pub(crate) fn real() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
 /// The system's clock, or a scaled one if the command line says so.
 ///
 /// # Errors
 /// [`Failure`] if the text is no clock.
 pub(crate) fn choose(text: Option<&str>) -> Result<Arc<dyn Clock>, Failure> {
     match text {
-        None => Ok(Arc::new(SystemClock)),
+        None => Ok(real()),
         Some(text) => {
             let clock: ScaledClock =
                 text.parse().map_err(|error| Failure::option("--clock", &error))?;

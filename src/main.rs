@@ -6,6 +6,7 @@ mod clear;
 mod cli;
 mod clock;
 mod community;
+mod dashboard;
 mod failure;
 mod household;
 mod invitation;
@@ -39,8 +40,11 @@ fn main() -> ExitCode {
         Command::Node(Node { tool: Some(tool), .. }) => node_tools::run(tool),
         Command::Node(options) => process::block_on(process::Size::Medium, node(options)),
         Command::Agent(command) => process::block_on(process::Size::Small, agent(command)),
-        Command::Dashboard(dashboard) => {
-            process::block_on(process::Size::Medium, dashboard_page(dashboard))
+        Command::Dashboard(cli::Dashboard { tool: Some(tool), .. }) => {
+            process::block_on(process::Size::Small, dashboard::run(tool))
+        }
+        Command::Dashboard(options) => {
+            process::block_on(process::Size::Medium, dashboard_page(options))
         }
         Command::Simulate(Simulate::Meter(meter)) => {
             process::block_on(process::Size::Small, simulate_meter(meter))
@@ -99,15 +103,19 @@ async fn agent(command: cli::Agent) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn dashboard_page(dashboard: cli::Dashboard) -> Result<ExitCode, Failure> {
-    let role = dashboard.role;
+async fn dashboard_page(command: cli::Dashboard) -> Result<ExitCode, Failure> {
+    let cli::Dashboard { role, listen, allowed_hosts, .. } = command;
+    let Some(role) = role.into_role() else {
+        return Err(Failure::option("--config", &"name the dashboard's configuration file"));
+    };
     log::start(&role.log, "info");
     let clock = clock::choose(role.clock.as_deref())?;
     let mut config = web::DashboardConfig::read(config_file(&role)?).map_err(Failure::start)?;
-    config.allowed_hosts.extend(dashboard.allowed_hosts);
-    let listener = bind("--listen", &dashboard.listen).await?;
+    config.allowed_hosts.extend(allowed_hosts);
+    let listener = bind("--listen", &listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
-    web::run(config, role.passphrase.opener(), listener, clock, shutdown).await?;
+    let clocks = web::Clocks { market: clock, real: clock::real() };
+    web::run(config, role.passphrase.opener(), listener, clocks, shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 

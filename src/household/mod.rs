@@ -1,17 +1,19 @@
-//! What a household and its installer do beside trading: `hidamari agent join`, `rotate-key`,
-//! `statement`, `scan` and `check`.
+//! What a household and its installer do beside trading: `hidamari agent join`, `sign-in`,
+//! `rotate-key`, `statement`, `scan` and `check`.
 
 mod files;
 mod join;
 mod options;
 mod rotate;
+mod sign_in;
 mod statement;
 
 use std::process::ExitCode;
 
 use join::join;
-pub(crate) use options::{Join, RotateKey, Statement};
+pub(crate) use options::{Join, RotateKey, SignIn, Statement};
 use rotate::rotate;
+use sign_in::sign_in;
 use statement::statement;
 
 use crate::cli::AgentTool;
@@ -29,6 +31,7 @@ pub(crate) async fn run(tool: AgentTool) -> Result<ExitCode, Failure> {
             let clock = clock::choose(options.clock.as_deref())?;
             join(options, clock).await
         }
+        AgentTool::SignIn(options) => sign_in(&options),
         AgentTool::RotateKey(options) => {
             log::start(&options.log, "error");
             let clock = clock::choose(options.clock.as_deref())?;

@@ -1,4 +1,4 @@
-//! What joining, changing keys and statements can be told.
+//! What joining, signing in, changing keys and statements can be told.
 
 use std::path::PathBuf;
 
@@ -68,6 +68,28 @@ pub(crate) struct RotateKey {
     /// What to log
     #[command(flatten)]
     pub(crate) log: Log,
+}
+
+/// `hidamari agent sign-in`
+#[derive(Debug, Args)]
+pub(crate) struct SignIn {
+    /// The agent's configuration file; the agent may be running
+    #[arg(long, env = "HIDAMARI_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The dashboard's address, as the browser shows it; the link is good for no other
+    #[arg(
+        long,
+        env = "HIDAMARI_DASHBOARD",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) dashboard: web::WebOrigin,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the passphrase comes from
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseFrom,
 }
 
 /// `hidamari agent statement`

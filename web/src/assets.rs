@@ -21,7 +21,8 @@ pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Respon
         return Problem::no_such_route(uri.path()).into_response();
     }
     if method != Method::GET && method != Method::HEAD {
-        return Problem::method_not_allowed(&method, uri.path()).into_response();
+        let allow = [(header::ALLOW, HeaderValue::from_static("GET,HEAD"))];
+        return (allow, Problem::method_not_allowed(&method, uri.path())).into_response();
     }
     let named = if path.is_empty() { "index.html" } else { path };
     if let Some(response) = file(named, &headers) {

@@ -7,6 +7,18 @@
 //! clock_speed = 1.0                 # market seconds per real second, shown on the page
 //! allowed_hosts = ["energy.example.org"]   # names of this dashboard beside this machine's own
 //!
+//! proxies = ["127.0.0.1"]           # whose X-Forwarded-For counts; by default nobody's
+//!
+//! [tls]                             # optional; without it the page is served in the open
+//! certificate = "fullchain.pem"     # with key; or self_made = true
+//! key = "privkey.pem"
+//!
+//! [limits]                          # optional, as everything in it; see RateLimits
+//! address_per_second = 250
+//! address_burst = 1000
+//! session_per_second = 25
+//! session_burst = 250
+//!
 //! [mesh]
 //! transport_key = "transport.key"   # a key file, mode 0600
 //! listen = ["/ip4/0.0.0.0/tcp/4101"]
@@ -16,6 +28,8 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use mesh::key_file::Keychain;
@@ -25,6 +39,8 @@ use toml::Spanned;
 
 use crate::error::WebError;
 use crate::hosts::HostName;
+use crate::limits::{Rate, RateLimits};
+use crate::tls::TlsSection;
 
 /// How the dashboard runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,18 +57,24 @@ pub struct DashboardConfig {
     /// Under which names browsers reach the dashboard, beside `localhost` and the address at which
     /// a request comes in. A request under any other name is refused.
     pub allowed_hosts: Vec<HostName>,
+    /// Proxies in front of the dashboard: only of these does `X-Forwarded-For` say where a request
+    /// comes from.
+    pub proxies: Vec<IpAddr>,
+    /// How TLS is spoken; `None` if the page is served in the open.
+    pub tls: Option<TlsSection>,
+    /// How often somebody may ask.
+    pub limits: RateLimits,
     /// How the dashboard joins the mesh.
     pub mesh: MeshSection,
 }
 
 /// Who may see pages, rows and receipts that name a household.
-///
-/// This version has no sign-in, so it cannot show a household to its owner alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HouseholdPages {
     /// Everybody who reaches the dashboard. For demos with simulated households.
     Open,
-    /// Nobody. Aggregates and the public part of blocks remain.
+    /// Each household its own, and operators all. The public has aggregates of at least five
+    /// households.
     Closed,
 }
 
@@ -113,7 +135,46 @@ struct DashboardToml {
     clock_speed: Option<Spanned<f64>>,
     #[serde(default)]
     allowed_hosts: Vec<Spanned<String>>,
+    #[serde(default)]
+    proxies: Vec<Spanned<String>>,
+    tls: Option<Spanned<TlsToml>>,
+    #[serde(default)]
+    limits: LimitsToml,
     mesh: MeshToml,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct TlsToml {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    #[serde(default)]
+    self_made: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitsToml {
+    address_per_second: Option<NonZeroU32>,
+    address_burst: Option<NonZeroU32>,
+    session_per_second: Option<NonZeroU32>,
+    session_burst: Option<NonZeroU32>,
+}
+
+impl LimitsToml {
+    fn rates(&self) -> RateLimits {
+        let RateLimits { address, session, sign_in } = RateLimits::default();
+        let rate =
+            |default: Rate, per_second: Option<NonZeroU32>, burst: Option<NonZeroU32>| Rate {
+                per_second: per_second.map_or(default.per_second, NonZeroU32::get),
+                burst: burst.map_or(default.burst, NonZeroU32::get),
+            };
+        RateLimits {
+            address: rate(address, self.address_per_second, self.address_burst),
+            session: rate(session, self.session_per_second, self.session_burst),
+            sign_in,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -156,8 +217,7 @@ impl DashboardConfig {
                 "open" => HouseholdPages::Open,
                 "closed" => HouseholdPages::Closed,
                 _ => {
-                    let expected = "\"closed\", or \"open\" to show every household to everybody \
-                                    (there is no sign-in in this version)";
+                    let expected = "\"closed\", or \"open\" to show every household to everybody";
                     return Err(source.misfit("household_pages", expected, &value));
                 }
             },
@@ -175,6 +235,9 @@ impl DashboardConfig {
             household_pages,
             clock_speed,
             allowed_hosts: source.hosts("allowed_hosts", &file.allowed_hosts)?,
+            proxies: source.proxies(&file.proxies)?,
+            tls: file.tls.map(|tls| source.tls(&tls, base)).transpose()?,
+            limits: file.limits.rates(),
             mesh: MeshSection {
                 transport_key: base.join(file.mesh.transport_key),
                 listen: source.addresses("mesh.listen", &file.mesh.listen)?,
@@ -215,6 +278,27 @@ impl Source<'_> {
             value.get_ref().parse().map_err(|_| self.misfit(key, expected, value))
         };
         values.iter().map(read).collect()
+    }
+
+    fn proxies(&self, values: &[Spanned<String>]) -> Result<Vec<IpAddr>, ConfigError> {
+        let expected = "a list of addresses such as \"127.0.0.1\"";
+        let read = |value: &Spanned<String>| {
+            let address = value.get_ref().parse::<IpAddr>();
+            address
+                .map(|address| address.to_canonical())
+                .map_err(|_| self.misfit("proxies", expected, value))
+        };
+        values.iter().map(read).collect()
+    }
+
+    fn tls(&self, tls: &Spanned<TlsToml>, base: &Path) -> Result<TlsSection, ConfigError> {
+        match tls.get_ref() {
+            TlsToml { certificate: Some(certificate), key: Some(key), self_made: false } => {
+                Ok(TlsSection::Files { certificate: base.join(certificate), key: base.join(key) })
+            }
+            TlsToml { certificate: None, key: None, self_made: true } => Ok(TlsSection::SelfMade),
+            _ => Err(self.misfit("tls", "certificate and key, or self_made = true", tls)),
+        }
     }
 
     fn misfit<T: std::fmt::Debug>(
@@ -272,6 +356,9 @@ mod tests {
             ("clock_speed = 0.0\n", "line 1: clock_speed must be a number above 0"),
             ("household = 1\n", "unknown field `household`"),
             ("allowed_hosts = [\"http://x\"]\n", "line 1: allowed_hosts must be a list of names"),
+            ("proxies = [\"localhost\"]\n", "line 1: proxies must be a list of addresses"),
+            ("tls = { key = \"k\" }\n", "line 1: tls must be certificate and key, or self_made"),
+            ("limits = { address_burst = 0 }\n", "line 1"),
         ];
         for (line, expected) in cases {
             let error = parse(&format!("{line}{GOOD}")).unwrap_err();

@@ -11,8 +11,10 @@ use mesh::{Mesh, MeshConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::api;
 use crate::chain::{Chain, FollowError, Telling};
 use crate::config::DashboardConfig;
@@ -21,12 +23,15 @@ use crate::error::WebError;
 use crate::events::Events;
 use crate::follow::{Announced, catch_up, hear};
 use crate::hosts::Hosts;
+use crate::limits::Limits;
 use crate::local_time::LocalZone;
 use crate::metrics::Metrics;
 use crate::read_model::{ReadModel, restore};
 use crate::serve::serve;
+use crate::sign_in::check::SignIn;
 use crate::site::Site;
 use crate::status::Live;
+use crate::tls;
 
 /// How often it is looked whether the status has changed (real time).
 const STATUS_LOOK: Duration = Duration::from_millis(250);
@@ -34,10 +39,26 @@ const STATUS_LOOK: Duration = Duration::from_millis(250);
 /// How often the status is told although it has not changed (real time).
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
+/// The two clocks of a dashboard.
+#[derive(Clone)]
+pub struct Clocks {
+    /// Market time.
+    pub market: Arc<dyn Clock>,
+    /// Real time, by which people's sessions and links end.
+    pub real: Arc<dyn Clock>,
+}
+
+/// Market time is real time, as everywhere but in demos.
+impl<C: Clock + 'static> From<Arc<C>> for Clocks {
+    fn from(clock: Arc<C>) -> Self {
+        Self { market: Arc::clone(&clock) as Arc<dyn Clock>, real: clock }
+    }
+}
+
 /// Runs the dashboard until shutdown: follows the community over the mesh and serves the API and
 /// the page on `listener`.
 ///
-/// `keys` opens the transport key. Market time comes from `clock`; network time-outs and the ages of blocks are real time.
+/// `keys` opens the transport key. Network time-outs and the ages of blocks are real time.
 ///
 /// # Errors
 /// [`WebError`] if something it needs cannot be used. Nothing that comes from peers or browsers is
@@ -46,11 +67,11 @@ pub async fn run(
     config: DashboardConfig,
     keys: Keychain,
     listener: TcpListener,
-    clock: Arc<dyn Clock>,
+    clocks: impl Into<Clocks>,
     shutdown: CancellationToken,
 ) -> Result<(), WebError> {
     let transport_key = config.mesh.read_key(&keys)?;
-    let dashboard = Dashboard::open(&config, clock).await?;
+    let dashboard = Dashboard::open(&config, clocks).await?;
     let site = Arc::clone(dashboard.chain.site());
     // Whichever part ends first ends the others.
     let stop = shutdown.child_token();
@@ -78,7 +99,7 @@ pub async fn run(
         ended
     };
     let following = catch_up(dashboard.chain, mesh, announced, stop.clone());
-    let serving = serve_site(Arc::clone(&site), listener, stop.clone());
+    let serving = serve_site(Arc::clone(&site), dashboard.tls, listener, stop.clone());
     let (heard, (), ()) = tokio::join!(hearing, following, serving);
     drop(ending);
     site.close().await;
@@ -88,6 +109,7 @@ pub async fn run(
 /// A dashboard without a network: for [`run`], and for whoever has blocks at hand.
 pub struct Dashboard {
     chain: Chain,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Dashboard {
@@ -96,11 +118,21 @@ impl Dashboard {
     ///
     /// # Errors
     /// [`WebError`] names the file that cannot be used, and why.
-    pub async fn open(config: &DashboardConfig, clock: Arc<dyn Clock>) -> Result<Self, WebError> {
+    pub async fn open(
+        config: &DashboardConfig,
+        clocks: impl Into<Clocks>,
+    ) -> Result<Self, WebError> {
+        let Clocks { market: clock, real: real_clock } = clocks.into();
         let (genesis, genesis_text) = read_genesis(config)?;
         let zone = LocalZone::named(&genesis.time_zone)
             .ok_or_else(|| WebError::UnknownTimeZone { name: genesis.time_zone.clone() })?;
         let data_dir = DataDir::take(&config.data_dir)?;
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|section| tls::server_config(section, &config.data_dir, &config.allowed_hosts));
+        let tls = tls.transpose()?;
+        let accounts = Accounts::open(&config.data_dir).await?;
         let model = ReadModel::open(&config.data_dir, &genesis).await?;
         let state = restore::restore(&model, &genesis).await?;
         let run = format!("{:x}", clock.now().as_millis());
@@ -113,12 +145,18 @@ impl Dashboard {
             hosts: Hosts::new(&config.allowed_hosts),
             data_dir,
             clock,
+            real_clock,
+            under_tls: tls.is_some(),
+            proxies: config.proxies.clone(),
+            accounts,
+            sign_in: SignIn::new(),
+            limits: Limits::new(&config.limits),
             model,
             live: Live::at(state),
             events: Events::new(run),
             metrics: Metrics::new(),
         };
-        Ok(Self { chain: Chain::new(Arc::new(site)) })
+        Ok(Self { chain: Chain::new(Arc::new(site)), tls })
     }
 
     /// The height of the last followed block; 0 before the first.
@@ -141,7 +179,7 @@ impl Dashboard {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        serve_site(Arc::clone(self.chain.site()), listener, shutdown)
+        serve_site(Arc::clone(self.chain.site()), self.tls.clone(), listener, shutdown)
     }
 
     /// Closes the read model and lets go of the data directory.
@@ -159,9 +197,14 @@ fn read_genesis(config: &DashboardConfig) -> Result<(Genesis, String), WebError>
     Ok((genesis, text))
 }
 
-async fn serve_site(site: Arc<Site>, listener: TcpListener, shutdown: CancellationToken) {
+async fn serve_site(
+    site: Arc<Site>,
+    tls: Option<Arc<ServerConfig>>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) {
     let telling = tell_status(Arc::clone(&site), shutdown.clone());
-    let serving = serve(listener, api::router(&site), Arc::clone(&site), shutdown);
+    let serving = serve(listener, tls, api::router(&site), Arc::clone(&site), shutdown);
     tokio::join!(telling, serving);
 }
 

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use ledger::genesis::GenesisFileError;
 use mesh::MeshError;
 
+use crate::accounts::AccountsError;
 use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
 use crate::read_model::StoreError;
+use crate::tls::TlsError;
 
 /// Why the dashboard does not run.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,12 @@ pub enum WebError {
     /// The data directory cannot be had.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// The sign-in database cannot be used.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The read model cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

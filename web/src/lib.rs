@@ -4,8 +4,9 @@
 //! against the genesis, recomputes the block, writes what follows into a read model, and answers
 //! from there. It never sends an order, a reading or a vote.
 //!
-//! There is no sign-in in this version: pages that name a household are closed unless the
-//! configuration opens them (see [`HouseholdPages`]).
+//! Households sign in by a one-time link of their own agent, operators by password and
+//! authenticator; every route has a row that says who may call it ([`Access`]). Where the
+//! configuration opens them, everybody sees every household (see [`HouseholdPages`]).
 //!
 //! # Layout
 //!
@@ -16,7 +17,9 @@
 //! | `read_model` | rows by a pure projection; the queries behind the API |
 //! | `status`, `events` | what is going on, as an answer and as a stream |
 //! | `api` | one file per resource; errors as problem documents |
-//! | `assets`, `guard`, `serve` | the page, limits and headers, the accept loop |
+//! | `assets`, `guard`, `serve`, `tls` | the page, limits and headers, the accept loop |
+//! | `sign_in`, `accounts` | who somebody is; operators, sessions and the audit log |
+//! | `access` | who may call what |
 //! | `hosts` | under which names requests are answered |
 //! | `data_dir` | the data directory, held by one dashboard |
 #![cfg_attr(
@@ -24,9 +27,12 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod access;
+mod accounts;
 mod api;
 mod assets;
 mod chain;
+mod client_address;
 mod config;
 mod dashboard;
 mod data_dir;
@@ -35,12 +41,16 @@ mod events;
 mod follow;
 mod guard;
 mod hosts;
+mod limits;
 mod local_time;
 mod metrics;
+mod origin;
 mod read_model;
 mod serve;
+mod sign_in;
 mod site;
 mod status;
+mod tls;
 mod words;
 
 // The chain that the integration tests make, for unit tests of what is private.
@@ -49,11 +59,21 @@ mod words;
 #[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod test_community;
 
-pub use crate::api::openapi_json;
+pub use crate::access::Access;
+pub use crate::accounts::{Accounts, AccountsError, NotAName, OperatorEntry, OperatorName};
+pub use crate::api::{access_table, openapi_json};
 pub use crate::chain::FollowError;
 pub use crate::config::{ConfigError, DashboardConfig, HouseholdPages, MeshSection};
-pub use crate::dashboard::{Dashboard, run};
+pub use crate::dashboard::{Clocks, Dashboard, run};
 pub use crate::data_dir::DataDirError;
 pub use crate::error::WebError;
 pub use crate::hosts::{HostName, NotAHost};
+pub use crate::limits::{Rate, RateLimits};
+pub use crate::origin::{NotAnOrigin, WebOrigin};
 pub use crate::read_model::StoreError;
+pub use crate::sign_in::link::{SignInClaim, sign_in_link};
+pub use crate::sign_in::password::{
+    PASSWORD_BYTES_MAX, PASSWORD_LENGTH_MIN, PasswordRefused, check_new_password,
+};
+pub use crate::sign_in::totp::TotpSecret;
+pub use crate::tls::{TlsError, TlsSection};

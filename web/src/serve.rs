@@ -14,10 +14,14 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client_address::PeerAddress;
 use crate::hosts::LocalAddress;
 use crate::site::Site;
 
@@ -39,10 +43,12 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Serves until shutdown, then lets open requests finish for a moment.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     router: Router,
     site: Arc<Site>,
     shutdown: CancellationToken,
 ) {
+    let tls = tls.map(TlsAcceptor::from);
     let seats = Arc::new(Seats::default());
     let connections = TaskTracker::new();
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
@@ -59,7 +65,7 @@ pub(crate) async fn serve(
             site.metrics.connections_refused.inc();
             continue;
         };
-        let connection = converse(stream, router.clone(), shutdown.clone());
+        let connection = welcome(stream, tls.clone(), router.clone(), shutdown.clone());
         connections.spawn(async move {
             connection.await;
             drop(seat);
@@ -72,14 +78,40 @@ pub(crate) async fn serve(
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn welcome(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     // Events are small, and they are wanted at once.
     let _ = stream.set_nodelay(true);
     let local = stream.local_addr().map(|address| LocalAddress(address.ip())).ok();
+    let peer = stream.peer_addr().map(|address| PeerAddress(address.ip())).ok();
+    let Some(tls) = tls else {
+        return converse(stream, local, peer, router, shutdown).await;
+    };
+    match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => converse(stream, local, peer, router, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    local: Option<LocalAddress>,
+    peer: Option<PeerAddress>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(local) = local {
             request.extensions_mut().insert(local);
+        }
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
         }
         router.call(request)
     });

@@ -1,17 +1,21 @@
 //! What every task and every request of this process shares.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ledger::genesis::Genesis;
 use market::time::{Clock, Timestamp};
 
+use crate::accounts::Accounts;
 use crate::config::HouseholdPages;
 use crate::data_dir::DataDir;
 use crate::events::Events;
 use crate::hosts::Hosts;
+use crate::limits::Limits;
 use crate::local_time::LocalZone;
 use crate::metrics::Metrics;
 use crate::read_model::ReadModel;
+use crate::sign_in::check::SignIn;
 use crate::status::{Live, Status};
 
 /// One community's dashboard.
@@ -32,6 +36,18 @@ pub(crate) struct Site {
     pub(crate) data_dir: DataDir,
     /// Market time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Real time.
+    pub(crate) real_clock: Arc<dyn Clock>,
+    /// Whether the listener speaks TLS.
+    pub(crate) under_tls: bool,
+    /// Proxies whose word about where a request comes from counts.
+    pub(crate) proxies: Vec<IpAddr>,
+    /// Operators, sessions, audit log.
+    pub(crate) accounts: Accounts,
+    /// What keeps guessing expensive.
+    pub(crate) sign_in: SignIn,
+    /// How often somebody may ask.
+    pub(crate) limits: Limits,
     /// The read model.
     pub(crate) model: ReadModel,
     /// The last followed block and what is known beyond it.
@@ -46,6 +62,7 @@ impl Site {
     /// Closes the files and lets go of the data directory.
     pub(crate) async fn close(&self) {
         self.model.close().await;
+        self.accounts.close().await;
         self.data_dir.release();
     }
 
@@ -59,8 +76,8 @@ impl Site {
         self.live.status(self.genesis.heartbeat_ms, self.clock.as_ref())
     }
 
-    /// Whether rows that name a party are shown.
-    pub(crate) fn shows_households(&self) -> bool {
-        self.household_pages == HouseholdPages::Open
+    /// Real time now: sessions and links of people go by it, whatever the market's clock does.
+    pub(crate) fn real_now(&self) -> Timestamp {
+        self.real_clock.now()
     }
 }

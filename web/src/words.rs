@@ -216,10 +216,11 @@ pub(crate) fn status(going: Going, facts: &Facts) -> Sentences {
         (_, Some(Trouble::Diverged { height })) => (
             format!(
                 "Block {height} is certified, but does not follow from what this dashboard \
-                 computed: delete its data directory or update the program, and start it again."
+                 computed: delete read_model.sqlite in its data directory or update the program, and \
+                 start it again."
             ),
             format!(
-                "ブロック{height}は承認済みですが、このダッシュボードの計算結果と一致しません。データディレクトリを削除するか、プログラムを更新して再起動してください。"
+                "ブロック{height}は承認済みですが、このダッシュボードの計算結果と一致しません。データディレクトリのread_model.sqliteを削除するか、プログラムを更新して再起動してください。"
             ),
         ),
         (_, Some(Trouble::Store)) => (

@@ -1,17 +1,20 @@
 //! Auctions: demand, supply, where they cross, and what flows between the zones.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use ledger::state::State as LedgerState;
 use market::clearing::{EdgeResult, ZoneResult};
 use market::energy::Energy;
 use market::order::Side;
 use market::price::Price;
-use market::zone::{Edge, ZoneTree};
+use market::zone::{Edge, ZoneId, ZoneTree};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::{HOUSEHOLDS_MIN, Viewer};
 use crate::api::input::{INSTANT, Named, money, price};
 use crate::api::problem::Problem;
 use crate::api::tariff::SupplierPrices;
@@ -43,13 +46,14 @@ pub(crate) struct Auction {
     /// The supplier's prices in the delivery period.
     #[serde(flatten)]
     supplier: SupplierPrices,
-    /// The zones, by number.
+    /// The zones, by number; to the public only those of at least five households.
     zones: Vec<AuctionZone>,
-    /// The edge above each zone but the root, by number.
+    /// The edge above each zone but the root, by number; to the public only those with at least
+    /// five households on either side.
     edges: Vec<AuctionEdge>,
-    /// Bids by falling limit.
+    /// Bids by falling limit; to the public none, for a step is one household's order.
     demand: Vec<Step>,
-    /// Offers by rising limit.
+    /// Offers by rising limit; to the public none.
     supply: Vec<Step>,
     /// How many bids there were.
     bids_count: u64,
@@ -121,10 +125,13 @@ pub(crate) struct Step {
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]
-pub(crate) async fn latest(State(site): State<Arc<Site>>) -> Result<Json<Auction>, Problem> {
+pub(crate) async fn latest(
+    State(site): State<Arc<Site>>,
+    viewer: Viewer,
+) -> Result<Json<Auction>, Problem> {
     let clearing = site.model.latest_clearing().await?;
     let none = || Problem::not_found("No auction has been cleared yet; try again after a gate.");
-    auction(&site, clearing.ok_or_else(none)?).await
+    auction(&site, &viewer, clearing.ok_or_else(none)?).await
 }
 
 /// The auction of a delivery period: its last cleared gate.
@@ -141,6 +148,7 @@ pub(crate) async fn latest(State(site): State<Arc<Site>>) -> Result<Json<Auction
 )]
 pub(crate) async fn of_period(
     State(site): State<Arc<Site>>,
+    viewer: Viewer,
     Named(path): Named,
 ) -> Result<Json<Auction>, Problem> {
     let period_start_ms = path.required("period_start_ms", INSTANT)?;
@@ -151,14 +159,28 @@ pub(crate) async fn of_period(
              is {period_start_ms}; /api/v1/prices lists those that have."
         ))
     };
-    auction(&site, clearing.ok_or_else(none)?).await
+    auction(&site, &viewer, clearing.ok_or_else(none)?).await
 }
 
-async fn auction(site: &Site, clearing: Clearing) -> Result<Json<Auction>, Problem> {
-    let demand = site.model.steps(&clearing, Side::Buy).await?;
-    let supply = site.model.steps(&clearing, Side::Sell).await?;
-    let (zones, edges) = (site.model.zones(&clearing).await?, site.model.edges(&clearing).await?);
+async fn auction(
+    site: &Site,
+    viewer: &Viewer,
+    clearing: Clearing,
+) -> Result<Json<Auction>, Problem> {
     let state = site.live.tip().state;
+    let (mut demand, mut supply) = (Vec::new(), Vec::new());
+    let (mut zones, mut edges) =
+        (site.model.zones(&clearing).await?, site.model.edges(&clearing).await?);
+    if viewer.is_member() {
+        demand = site.model.steps(&clearing, Side::Buy).await?;
+        supply = site.model.steps(&clearing, Side::Sell).await?;
+    } else {
+        // A step of the curves is one household's order, and a small zone's sums are a few
+        // households' trades.
+        let told = large_zones(&state, state.zones().during(clearing.period));
+        zones.retain(|result| told.own.contains(&result.zone));
+        edges.retain(|result| told.with_those_below.contains(&result.zone));
+    }
     let earlier = site.model.earlier_flows(&clearing).await?;
     let tree = state.zones().during(clearing.period).after(&earlier);
     Ok(Json(Auction {
@@ -178,6 +200,40 @@ async fn auction(site: &Site, clearing: Clearing) -> Result<Json<Auction>, Probl
         bids_count: clearing.bids_count,
         offers_count: clearing.offers_count,
     }))
+}
+
+/// Zones whose sums name nobody.
+struct LargeZones {
+    /// Those in which enough households are.
+    own: BTreeSet<ZoneId>,
+    /// Those that have enough households in them and below, and outside too: what flows over their
+    /// edge is the sum of either side.
+    with_those_below: BTreeSet<ZoneId>,
+}
+
+fn large_zones(state: &LedgerState, tree: &ZoneTree) -> LargeZones {
+    let (mut own, mut below) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
+    let members = state.members().values().filter(|member| member.is_active());
+    let mut total = 0_usize;
+    for member in members {
+        total += 1;
+        *own.entry(member.zone).or_default() += 1;
+        let mut zone = Some(member.zone);
+        while let Some(at) = zone {
+            *below.entry(at).or_default() += 1;
+            zone = tree.zone(at).and_then(|found| found.edge).map(|edge| edge.parent);
+        }
+    }
+    let outside = |count: usize| total.saturating_sub(count);
+    let large = |count: usize| count >= HOUSEHOLDS_MIN;
+    LargeZones {
+        own: own.into_iter().filter(|(_, count)| large(*count)).map(|(zone, _)| zone).collect(),
+        with_those_below: below
+            .into_iter()
+            .filter(|(_, count)| large(*count) && large(outside(*count)))
+            .map(|(zone, _)| zone)
+            .collect(),
+    }
 }
 
 fn zone(tree: &ZoneTree, result: &ZoneResult) -> AuctionZone {

@@ -96,10 +96,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        path.map(|Path(sent)| Self(Sent(sent))).map_err(|_| {
-            Problem::misfit("the path", "text in percent-encoded UTF-8", parts.uri.path())
-        })
+        path.map(|Path(sent)| Self(Sent(sent))).map_err(|_| unreadable_path(parts.uri.path()))
     }
+}
+
+/// A path that is no text.
+pub(crate) fn unreadable_path(path: &str) -> Problem {
+    Problem::misfit("the path", "text in percent-encoded UTF-8", path)
 }
 
 /// Which local day.
@@ -138,19 +141,20 @@ pub(crate) fn today(site: &Site) -> Result<LocalDay, Problem> {
     })
 }
 
-/// The member named in a path, if households are shown at all.
+/// The member named in a path. Whether it may be shown is the door's to judge
+/// ([`crate::access::Access::Household`]).
 pub(crate) fn household(site: &Site, path: &Sent) -> Result<(PartyId, Member), Problem> {
-    if !site.shows_households() {
-        return Err(Problem::households_closed());
-    }
     let party: PartyId = path.required("party", "an identifier of 32 hexadecimal digits")?;
     let state = site.live.tip().state;
-    let member = state.members().get(&party).cloned().ok_or_else(|| {
-        Problem::not_found(format!(
-            "party must be one of the households that /api/v1/households lists, but it is {party}."
-        ))
-    })?;
-    Ok((party, member))
+    let member = state.members().get(&party).cloned();
+    Ok((party, member.ok_or_else(|| no_such_household(&party))?))
+}
+
+/// What to say of a household that does not exist, and of one that is none of the asker's business.
+pub(crate) fn no_such_household(party: &PartyId) -> Problem {
+    Problem::not_found(format!(
+        "party must be one of the households that /api/v1/households lists, but it is {party}."
+    ))
 }
 
 /// What to say when the block asked for is not there.

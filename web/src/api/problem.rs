@@ -5,7 +5,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::accounts::AccountsError;
 use crate::read_model::StoreError;
+use crate::sign_in::check::Refused;
+use crate::sign_in::link::LinkRefused;
 
 /// How many characters of what was sent an answer repeats.
 const QUOTED_MAX: usize = 80;
@@ -21,12 +24,21 @@ pub(crate) struct Problem {
     status: u16,
     /// What is wrong and what to do, in one sentence.
     detail: String,
+    /// In how many seconds it may go better.
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { r#type: "about:blank", title, status: status.as_u16(), detail: detail.into() }
+        Self {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+        }
     }
 
     /// A parameter has a value that cannot be used.
@@ -73,20 +85,57 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
-    /// Households are not shown.
-    pub(crate) fn households_closed() -> Self {
+    /// Only whoever has signed in may have this.
+    pub(crate) fn sign_in_first() -> Self {
         Self::new(
-            StatusCode::FORBIDDEN,
-            "This dashboard does not show households: it has no sign-in, and its configuration \
-             keeps household_pages closed; ask the community's operator for your own figures.",
+            StatusCode::UNAUTHORIZED,
+            "Sign in first: households by the link that `hidamari agent sign-in` prints, operators \
+             by name, password and code.",
         )
     }
 
-    /// Another method than GET or HEAD.
+    /// A household asks for what is the operators'.
+    pub(crate) fn operators_only() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Only an operator of this dashboard may have this.")
+    }
+
+    /// An operator has to prove once more who it is.
+    pub(crate) fn confirm_first() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Give your password and a code once more (/api/v1/session/confirm); that holds for ten \
+             minutes.",
+        )
+    }
+
+    /// The request comes from a page of somebody else, or from no page.
+    pub(crate) fn not_own_page(found: &str) -> Self {
+        let detail = format!(
+            "What changes something must come from this dashboard's own page, with its address as \
+             Origin, but Origin is {}.",
+            quoted(found)
+        );
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// Too many requests.
+    pub(crate) fn too_many_requests(wait: std::time::Duration) -> Self {
+        let wait_s = wait.as_secs().saturating_add(1);
+        let detail = format!("Too many requests came from here; try again in {wait_s} s.");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        Self { retry_after_s: Some(wait_s), ..problem }
+    }
+
+    /// A body of another kind.
+    pub(crate) fn not_json(found: &str) -> Self {
+        let detail = format!("Content-Type must be application/json, but it is {}.", quoted(found));
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// A method that the path does not take.
     pub(crate) fn method_not_allowed(method: &Method, path: &str) -> Self {
         let detail = format!(
-            "The method must be GET or HEAD, because nothing can be changed here, but for {} it \
-             is {}.",
+            "{} does not take the method {}; Allow lists those that it takes.",
             quoted(path),
             quoted(method.as_str())
         );
@@ -96,8 +145,7 @@ impl Problem {
     /// A body that nobody reads.
     pub(crate) fn body_too_long(content_length: &str, bytes_max: u64) -> Self {
         let detail = format!(
-            "Content-Length must be at most {bytes_max} bytes, but it is {}; send no body, for no \
-             route reads one.",
+            "Content-Length must be at most {bytes_max} bytes, but it is {}.",
             quoted(content_length)
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -142,17 +190,58 @@ impl From<market::Overflow> for Problem {
     }
 }
 
+impl From<AccountsError> for Problem {
+    fn from(error: AccountsError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<LinkRefused> for Problem {
+    fn from(refused: LinkRefused) -> Self {
+        let again = "ask for another with `hidamari agent sign-in`";
+        match refused {
+            LinkRefused::NotALink => {
+                Self::bad_request(format!("link cannot be used: {refused}, or {again}."))
+            }
+            _ => Self::new(StatusCode::FORBIDDEN, format!("You are not in: {refused}; {again}.")),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Wait(wait) => {
+                let wait_s = wait.as_secs().saturating_add(1);
+                let detail = format!("Too many attempts have failed; try again in {wait_s} s.");
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
+                Self { retry_after_s: Some(wait_s), ..problem }
+            }
+            Refused::Busy => Self::unavailable("Too many people sign in at once; try again."),
+            Refused::Wrong => {
+                let detail = "You are not in: name, password or code is wrong, or the code has \
+                              been used; wait for the next one.";
+                Self::new(StatusCode::FORBIDDEN, detail)
+            }
+            Refused::Link(refused) => refused.into(),
+            Refused::Accounts(error) => error.into(),
+            Refused::Hashing => Self::internal(&refused),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Session realm=\"hidamari\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(wait_s) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
         }
         response
     }

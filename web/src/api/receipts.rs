@@ -8,7 +8,10 @@ use axum::response::{IntoResponse as _, Response};
 use ledger::posting::Account;
 use ledger::receipt::Receipt;
 use ledger::results::ResultLeaf;
+use market::member::PartyId;
 
+use crate::access::{Viewer, note};
+use crate::accounts::Action;
 use crate::api::input::{Named, WHOLE, no_such_block};
 use crate::api::problem::Problem;
 use crate::site::Site;
@@ -25,12 +28,12 @@ use crate::site::Site;
     responses(
         (status = OK, body = String, content_type = "application/json"),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn receipt(
     State(site): State<Arc<Site>>,
+    viewer: Viewer,
     Named(path): Named,
 ) -> Result<Response, Problem> {
     let height: u64 = path.required("height", WHOLE)?;
@@ -46,8 +49,12 @@ pub(crate) async fn receipt(
     };
     let place = usize::try_from(index).map_err(|_| none())?;
     let leaf = results.get(place).ok_or_else(none)?;
-    if names_a_party(leaf) && !site.shows_households() {
-        return Err(Problem::households_closed());
+    if !is_shown(leaf, &viewer) {
+        note_each(&site, &viewer, Action::DeniedHousehold, leaf).await?;
+        return Err(none());
+    }
+    if viewer.is_operator() {
+        note_each(&site, &viewer, Action::SawHousehold, leaf).await?;
     }
     let handovers = site.model.handovers_below(&site.genesis, height).await?;
     let receipt = Receipt::of_result(&committed, &results, place, &handovers).ok_or_else(none)?;
@@ -68,15 +75,39 @@ pub(crate) fn receipt_path(height: u64, index: u64) -> String {
     format!("/api/v1/receipts/{height}/{index}")
 }
 
-/// Whether a result says something about a household.
-pub(crate) fn names_a_party(leaf: &ResultLeaf) -> bool {
-    let party = |account: &Account| matches!(account, Account::Party(_));
+/// Whether a result is shown: if it names no household, or one that the viewer may see.
+pub(crate) fn is_shown(leaf: &ResultLeaf, viewer: &Viewer) -> bool {
+    let parties = parties(leaf);
+    parties.is_empty() || parties.iter().any(|party| viewer.sees(party))
+}
+
+/// The households that a result says something about.
+fn parties(leaf: &ResultLeaf) -> Vec<PartyId> {
+    let party = |account: &Account| match account {
+        Account::Party(party) => Some(*party),
+        _ => None,
+    };
     match leaf {
-        ResultLeaf::Clearing(_) | ResultLeaf::CommunitySettled(_) => false,
-        ResultLeaf::Trade(_)
-        | ResultLeaf::Answer(_)
-        | ResultLeaf::Settled(_)
-        | ResultLeaf::Certificate(_) => true,
-        ResultLeaf::Posting(posting) => party(&posting.debit) || party(&posting.credit),
+        ResultLeaf::Clearing(_) | ResultLeaf::CommunitySettled(_) => Vec::new(),
+        ResultLeaf::Trade(trade) => vec![trade.seller, trade.buyer],
+        ResultLeaf::Answer(answer) => vec![answer.party],
+        ResultLeaf::Settled(settled) => vec![settled.party],
+        ResultLeaf::Certificate(one) => vec![one.producer, one.consumer],
+        ResultLeaf::Posting(posting) => {
+            [&posting.debit, &posting.credit].into_iter().filter_map(party).collect()
+        }
     }
+}
+
+/// Notes what became of somebody's asking for a receipt, for each household that it names.
+async fn note_each(
+    site: &Site,
+    viewer: &Viewer,
+    action: Action,
+    leaf: &ResultLeaf,
+) -> Result<(), Problem> {
+    for party in parties(leaf) {
+        note(site, viewer, action, &party).await?;
+    }
+    Ok(())
 }

@@ -7,8 +7,10 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::Viewer;
 use crate::api::input::{Asked, Question, Sent};
 use crate::api::problem::Problem;
+use crate::api::receipts::is_shown;
 use crate::read_model::query::proofs::Hit;
 use crate::site::Site;
 
@@ -68,7 +70,7 @@ pub(crate) enum Found {
     },
 }
 
-/// Everything that an identifier may mean, exact heights first.
+/// Everything that an identifier may mean, as far as the asker may see it; exact heights first.
 #[utoipa::path(
     get,
     path = "/search",
@@ -81,11 +83,12 @@ pub(crate) enum Found {
 )]
 pub(crate) async fn search(
     State(site): State<Arc<Site>>,
+    viewer: Viewer,
     Asked(asked): Asked<Search>,
 ) -> Result<Json<Vec<Found>>, Problem> {
     let wanted = asked.id.trim().to_ascii_lowercase();
     if let Some((height, index)) = wanted.split_once('/') {
-        return Ok(Json(result(&site, height, index).await?));
+        return Ok(Json(result(&site, &viewer, height, index).await?));
     }
     let is_hex = wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
     let height = wanted.parse::<u64>().ok();
@@ -100,26 +103,41 @@ pub(crate) async fn search(
     }
     if enough {
         let hits = site.model.hits(&wanted).await?;
-        let shown = |hit: &Hit| site.shows_households() || !matches!(hit, Hit::Answer { .. });
-        found.extend(hits.into_iter().filter(shown).map(Found::from));
-        if site.shows_households() {
-            let members = tip.members().keys().map(|party| party.to_string());
-            let named = members.filter(|party| party.starts_with(&wanted)).take(PARTIES_MAX);
-            found.extend(named.map(|party| Found::Party { party }));
-        }
+        found.extend(hits.into_iter().map(Found::from));
+        found.extend(answers(&site, &viewer, &wanted).await?);
+        let seen = tip.members().keys().filter(|party| viewer.sees(party));
+        let named = seen.map(ToString::to_string).filter(|party| party.starts_with(&wanted));
+        found.extend(named.take(PARTIES_MAX).map(|party| Found::Party { party }));
     }
     Ok(Json(found))
 }
 
-/// The result at a place, if the block has it.
-async fn result(site: &Site, height: &str, index: &str) -> Result<Vec<Found>, Problem> {
+/// The answers to orders that the asker may see.
+async fn answers(site: &Site, viewer: &Viewer, digits: &str) -> Result<Vec<Found>, Problem> {
+    let whose = match viewer.own_party() {
+        _ if viewer.sees_all() => None,
+        Some(party) => Some(party),
+        None => return Ok(Vec::new()),
+    };
+    let places = site.model.answer_places(digits, whose).await?;
+    Ok(places.into_iter().map(|(height, index)| Found::Result { height, index }).collect())
+}
+
+/// The result at a place, if the block has it and the asker may see it.
+async fn result(
+    site: &Site,
+    viewer: &Viewer,
+    height: &str,
+    index: &str,
+) -> Result<Vec<Found>, Problem> {
     let misfit = || Problem::misfit("id", WANTED, &format!("{height}/{index}"));
     let height: u64 = height.parse().map_err(|_| misfit())?;
     let index: u64 = index.parse().map_err(|_| misfit())?;
     let block = site.model.block_with_results(height).await?;
-    let count = block.map_or(0, |(_, results)| results.len());
-    let there = usize::try_from(index).is_ok_and(|index| index < count);
-    Ok(there.then_some(Found::Result { height, index }).into_iter().collect())
+    let results = block.map_or_else(Vec::new, |(_, results)| results);
+    let leaf = usize::try_from(index).ok().and_then(|place| results.get(place));
+    let shown = leaf.is_some_and(|leaf| is_shown(leaf, viewer));
+    Ok(shown.then_some(Found::Result { height, index }).into_iter().collect())
 }
 
 impl From<Hit> for Found {
@@ -127,7 +145,6 @@ impl From<Hit> for Found {
         match hit {
             Hit::Block { height } => Self::Block { height },
             Hit::Transaction { height, hash } => Self::Transaction { hash, height },
-            Hit::Answer { height, index } => Self::Result { height, index },
         }
     }
 }

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use ledger::acts::Signer;
 use ledger::block::CommittedBlock;
 use ledger::receipt::Receipt;
+use ledger::transaction::Transaction;
 use market::hash::Digest;
+use market::member::PartyId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::{Viewer, may_look_at};
 use crate::api::blocks::detail::{BlockTransaction, transaction_shown};
 use crate::api::input::{Named, Sent};
 use crate::api::problem::Problem;
@@ -31,10 +35,18 @@ pub(crate) struct TransactionDetail {
     time_ms: i64,
     /// The block's hash, hexadecimal.
     block: String,
-    /// Where its receipt is; null where households are not shown, because it holds all that was
-    /// said.
+    /// Where its receipt is; null unless the asker may know all that was said, because it holds
+    /// that.
     #[schema(required)]
     receipt: Option<String>,
+}
+
+/// Who said it, if it was a household. What operators and newcomers say may name any household.
+fn speaker(transaction: &Transaction) -> Option<PartyId> {
+    match transaction.subject().0.signer() {
+        Signer::Party(party) => Some(party),
+        Signer::Operator(_) | Signer::Invitation(_) => None,
+    }
 }
 
 struct Found {
@@ -68,6 +80,7 @@ async fn find(site: &Site, path: &Sent) -> Result<Found, Problem> {
 )]
 pub(crate) async fn transaction(
     State(site): State<Arc<Site>>,
+    viewer: Viewer,
     Named(path): Named,
 ) -> Result<Json<TransactionDetail>, Problem> {
     let Found { committed, height, index, place } = find(&site, &path).await?;
@@ -75,17 +88,19 @@ pub(crate) async fn transaction(
     let none = || Problem::not_found(format!("Block {height} carries no transaction {index}."));
     let transaction = block.transactions.get(place).ok_or_else(none)?;
     let hash = transaction.hash();
+    let told_all = speaker(transaction).map_or(viewer.sees_all(), |party| viewer.sees(&party));
     Ok(Json(TransactionDetail {
-        transaction: transaction_shown(&site, transaction),
+        transaction: transaction_shown(&viewer, transaction),
         height,
         index,
         time_ms: block.header.time.as_millis(),
         block: block.hash().to_string(),
-        receipt: site.shows_households().then(|| format!("/api/v1/transactions/{hash}/receipt")),
+        receipt: told_all.then(|| format!("/api/v1/transactions/{hash}/receipt")),
     }))
 }
 
-/// The receipt of a transaction, for `hidamari verify receipt`.
+/// The receipt of a transaction, for `hidamari verify receipt`: for the household that said it, and
+/// for operators.
 #[utoipa::path(
     get,
     path = "/transactions/{hash}/receipt",
@@ -95,20 +110,29 @@ pub(crate) async fn transaction(
     responses(
         (status = OK, body = String, content_type = "application/json"),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(crate) async fn receipt(
     State(site): State<Arc<Site>>,
+    viewer: Viewer,
     Named(path): Named,
 ) -> Result<Response, Problem> {
-    if !site.shows_households() {
-        return Err(Problem::households_closed());
-    }
     let Found { committed, height, index, place } = find(&site, &path).await?;
-    let handovers = site.model.handovers_below(&site.genesis, height).await?;
     let none = || Problem::not_found(format!("Block {height} carries no transaction {index}."));
+    let transaction = committed.block.transactions.get(place).ok_or_else(none)?;
+    let (hash, speaker) = (transaction.hash(), speaker(transaction));
+    let told_all = match speaker {
+        Some(party) => may_look_at(&site, &viewer, &party).await?,
+        None => viewer.sees_all(),
+    };
+    if !told_all {
+        return Err(Problem::not_found(format!(
+            "There is no receipt of the transaction {hash} for you: the household that said it \
+             can have it, and operators."
+        )));
+    }
+    let handovers = site.model.handovers_below(&site.genesis, height).await?;
     let receipt = Receipt::of_transaction(&committed, place, &handovers).ok_or_else(none)?;
     file(&receipt, &format!("receipt-{height}-transaction-{index}.json"))
 }

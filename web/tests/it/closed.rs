@@ -1,4 +1,4 @@
-//! With household pages closed no route names a party. The routes come from the router's own
+//! With household pages closed no route names a party to the public. The routes come from the router's own
 //! description, so a new route without a row here fails.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,12 @@ fn requests(route: &str, community: &Community) -> Vec<String> {
     let heights = || 1..=community.blocks.len();
     let parties = || (1..=6).map(|index| party(index).to_string());
     match route {
-        "/api/v1/community"
+        "/api/v1/session"
+        | "/api/v1/sessions"
+        | "/api/v1/operator/audit"
+        | "/api/v1/operator/members"
+        | "/api/v1/operator/validators"
+        | "/api/v1/community"
         | "/api/v1/status"
         | "/api/v1/now"
         | "/api/v1/prices"
@@ -82,7 +87,10 @@ async fn every_answer(stage: &Stage) -> Vec<(String, u16, String)> {
     let routes = document["paths"].as_object().expect("paths");
     assert!(routes.len() >= 15);
     let mut all = Vec::new();
-    for route in routes.keys() {
+    for (route, methods) in routes {
+        if methods.get("get").is_none() {
+            continue;
+        }
         let requests = requests(route, &stage.community);
         assert!(!requests.is_empty(), "{route} is asked at least once");
         for request in requests {
@@ -104,14 +112,20 @@ async fn closed_household_pages_name_no_party_on_any_route() {
             assert!(!body.contains(party), "{request} names {party}");
             assert!(!body.contains(&party[..8]), "{request} names the start of {party}");
         }
-        if status == 403 {
+        if status == 401 {
             refused.insert(request.split('/').take(4).collect::<Vec<_>>().join("/"));
         } else {
             assert_eq!(status, 200, "{request}");
         }
     }
-    let expected =
-        ["/api/v1/genesis", "/api/v1/households", "/api/v1/receipts", "/api/v1/transactions"];
+    let expected = [
+        "/api/v1/genesis",
+        "/api/v1/households",
+        "/api/v1/operator",
+        "/api/v1/receipts",
+        "/api/v1/sessions",
+        "/api/v1/transactions",
+    ];
     assert_eq!(refused, BTreeSet::from(expected.map(str::to_owned)));
     stage.stop().await;
 }
@@ -122,7 +136,9 @@ async fn open_household_pages_name_every_party_and_answer_every_request() {
     let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Open).await;
     let mut named = BTreeSet::new();
     for (request, status, body) in every_answer(&stage).await {
-        assert_eq!(status, 200, "{request}");
+        let signed_in = ["/api/v1/sessions", "/api/v1/operator"];
+        let expected = if signed_in.iter().any(|one| request.starts_with(one)) { 401 } else { 200 };
+        assert_eq!(status, expected, "{request}");
         named.extend(forbidden().into_iter().filter(|party| body.contains(party)));
     }
     assert_eq!(named, forbidden());

@@ -1,6 +1,6 @@
 //! A small community whose chain is made in this process with the real rules and real signatures.
 
-use ledger::acts::Operators;
+use ledger::acts::{Measure, OperatorAct, Operators};
 use ledger::block::CommittedBlock;
 use ledger::certificate::{CommitCertificate, VoteKind, vote_bytes};
 use ledger::draft::{Draft, Executed};
@@ -49,6 +49,7 @@ pub(crate) struct Community {
     validators: Vec<SigningKey>,
     state: State,
     random: u64,
+    acts: Vec<Transaction>,
 }
 
 pub(crate) fn party(index: u8) -> PartyId {
@@ -153,6 +154,7 @@ impl Community {
             blocks: Vec::new(),
             executed: Vec::new(),
             random: 0x9e37_79b9_7f4a_7c15,
+            acts: Vec::new(),
         }
     }
 
@@ -184,6 +186,9 @@ impl Community {
         let mut draft =
             Draft::open(&self.state, mark.plus_millis(1_000), BlockSalt::from_bytes([7; 32]))
                 .expect("a draft");
+        for act in std::mem::take(&mut self.acts) {
+            draft.admit(act).expect("the act counts");
+        }
         if height % 3 == 0 {
             let later = self.period(mark.plus_millis(3_600_000));
             for (index, origin, export_max) in HOMES {
@@ -203,6 +208,20 @@ impl Community {
         self.state = executed.state.clone();
         self.blocks.push(CommittedBlock { block: executed.block.clone(), certificate });
         self.executed.push(executed);
+    }
+
+    /// The next block ends a household's membership. Its orders would not count any more, so no
+    /// block with orders may follow.
+    pub(crate) fn revoke(&mut self, party: PartyId) {
+        let chain = self.genesis.chain_id();
+        let key = SigningKey::from_seed(&[99; 32]);
+        let act = OperatorAct {
+            community: chain,
+            operator: key.public(),
+            sequence: u64::try_from(self.blocks.len()).expect("few blocks") + 1,
+            measure: Measure::Revoke { party },
+        };
+        self.acts.push(Transaction::OperatorAct(Signed::sign(act, &chain, &key).into_envelope()));
     }
 
     fn period(&self, at: Timestamp) -> DeliveryPeriod {

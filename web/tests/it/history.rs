@@ -1,8 +1,15 @@
 //! A household over longer stretches, and finding things by their identifiers.
 
+use ledger::acts::Signer;
 use ledger::receipt::Receipt;
+use ledger::results::ResultLeaf;
+use market::hash::Digest;
+use market::member::PartyId;
+use market::order::OrderId;
+use serde_json::json;
 use web::HouseholdPages;
 
+use crate::community::party;
 use crate::stage::{BLOCKS, Stage, list, micros, whole};
 
 #[tokio::test]
@@ -114,9 +121,67 @@ async fn closed_pages_neither_find_nor_prove_households() {
     let shown = stage.get(&format!("/transactions/{hash}")).await;
     assert!(shown["receipt"].is_null() && shown["party"].is_null());
     for path in [format!("transactions/{hash}/receipt"), format!("households/{party}/history")] {
-        assert_eq!(stage.response(&format!("/api/v1/{path}")).await.status(), 403, "{path}");
+        assert_eq!(stage.response(&format!("/api/v1/{path}")).await.status(), 401, "{path}");
     }
     stage.stop().await;
+}
+
+/// Households 1 and 2 look for the same things: each finds its own and none of the other's.
+#[tokio::test]
+async fn a_household_finds_and_proves_what_is_its_own_alone() {
+    let stage = Stage::after_blocks(40, HouseholdPages::Closed).await;
+    let cookies = [stage.household(1).await, stage.household(2).await];
+    let ask = |path: String, who: usize| {
+        let (stage, cookie) = (&stage, cookies[who].as_str());
+        async move { stage.ask("GET", &format!("/api/v1{path}"), Some(cookie), None).await }
+    };
+    for (own, other) in [(0, 1), (1, 0)] {
+        let own_party = party([1, 2][own]);
+        let found = ask(format!("/search?id={own_party}"), own).await.json();
+        assert_eq!(found, json!([{ "kind": "party", "party": own_party.to_string() }]));
+        assert!(list(&ask(format!("/search?id={own_party}"), other).await.json()).is_empty());
+
+        let (height, index, order) = answer_to(&stage, own_party);
+        let result = json!({ "kind": "result", "height": height, "index": index });
+        for id in [order.to_string(), format!("{height}/{index}")] {
+            let found = ask(format!("/search?id={id}"), own).await.json();
+            assert!(list(&found).contains(&result), "{id}: {found}");
+            assert!(list(&ask(format!("/search?id={id}"), other).await.json()).is_empty(), "{id}");
+        }
+
+        let hash = said_by(&stage, own_party);
+        let shown = ask(format!("/transactions/{hash}"), own).await.json();
+        assert_eq!(shown["party"], own_party.to_string());
+        let file = ask(format!("/transactions/{hash}/receipt"), own).await.text;
+        let receipt = Receipt::from_json(&file).expect("a receipt");
+        receipt.verify(&stage.community.genesis).expect("the receipt holds");
+        let shown = ask(format!("/transactions/{hash}"), other).await.json();
+        assert!(shown["receipt"].is_null() && shown["party"].is_null(), "{shown}");
+        assert_eq!(ask(format!("/transactions/{hash}/receipt"), other).await.status, 404);
+        assert_eq!(ask(format!("/households/{own_party}/history"), other).await.status, 404);
+    }
+    stage.stop().await;
+}
+
+/// Where the answer to a household's order stands, and the order's identifier.
+fn answer_to(stage: &Stage, party: PartyId) -> (usize, usize, OrderId) {
+    let blocks = stage.community.executed.iter().zip(1..);
+    let mut leaves = blocks.flat_map(|(block, height)| {
+        let leaves = block.results.leaves().into_iter().enumerate();
+        leaves.map(move |(index, leaf)| (height, index, leaf))
+    });
+    let answer = leaves.find_map(|(height, index, leaf)| match leaf {
+        ResultLeaf::Answer(answer) if answer.party == party => Some((height, index, answer.order)),
+        _ => None,
+    });
+    answer.expect("an answer")
+}
+
+/// Something that a household has said.
+pub(crate) fn said_by(stage: &Stage, party: PartyId) -> Digest {
+    let mut carried = stage.community.blocks.iter().flat_map(|made| &made.block.transactions);
+    let own = carried.find(|one| one.subject().0.signer() == Signer::Party(party));
+    own.expect("a transaction").hash()
 }
 
 #[tokio::test]

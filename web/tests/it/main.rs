@@ -11,4 +11,8 @@ mod market_pages;
 mod network;
 mod openapi;
 mod restart;
+mod roles;
+mod sign_in;
+mod signed_in;
 mod stage;
+mod tls;

@@ -61,7 +61,7 @@ async fn the_community_is_what_genesis_says() {
 
 #[tokio::test]
 async fn the_status_says_live_with_height_and_next_gate() {
-    let stage = Stage::after_blocks(7, HouseholdPages::Closed).await;
+    let stage = Stage::after_blocks(7, HouseholdPages::Open).await;
     let status = stage.get("/status").await;
     assert_eq!((status["state"].as_str(), whole(&status, "height")), (Some("live"), 7));
     let now = stage.community.time().as_millis();
@@ -127,7 +127,7 @@ async fn the_flows_now_balance_and_are_the_last_settled_period() {
 
 #[tokio::test]
 async fn prices_are_those_of_the_clearings() {
-    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Closed).await;
+    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Open).await;
     let mut expected: BTreeMap<i64, (Option<Price>, i64, i64)> = BTreeMap::new();
     for Cleared { result, summary, .. } in cleared(&stage.community) {
         let entry = expected.entry(result.period.start().as_millis()).or_default();
@@ -193,7 +193,7 @@ fn shows_zones(
 
 #[tokio::test]
 async fn the_tariff_is_that_of_the_running_period_and_of_the_day() {
-    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Closed).await;
+    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Open).await;
     let rules = &stage.community.genesis.rules;
     let tariff = stage.get("/tariff").await;
     let start = market::time::Timestamp::from_millis(whole(&tariff, "period_start_ms"));
@@ -223,7 +223,7 @@ async fn the_tariff_is_that_of_the_running_period_and_of_the_day() {
 
 #[tokio::test]
 async fn auctions_show_the_book_that_was_cleared() {
-    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Closed).await;
+    let stage = Stage::after_blocks(BLOCKS, HouseholdPages::Open).await;
     let mut last: BTreeMap<i64, &Cleared> = BTreeMap::new();
     for one in cleared(&stage.community) {
         last.insert(one.result.period.start().as_millis(), one);

@@ -1,6 +1,6 @@
 //! A dashboard on a port of this machine, fed with a community's blocks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::{Dashboard, DashboardConfig, HostName, HouseholdPages, MeshSection};
+use web::{
+    Clocks, Dashboard, DashboardConfig, HostName, HouseholdPages, MeshSection, Rate, RateLimits,
+};
 
 use crate::community::Community;
 
@@ -26,6 +28,11 @@ pub(crate) struct StoppedClock(AtomicI64);
 impl StoppedClock {
     pub(crate) fn at(time: Timestamp) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(time.as_millis())))
+    }
+
+    /// Puts it forward.
+    pub(crate) fn pass(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
     }
 }
 
@@ -45,10 +52,16 @@ pub(crate) struct Stage {
     pub(crate) community: Community,
     pub(crate) dashboard: Dashboard,
     pub(crate) base: String,
+    /// Real time, as far as sessions go by it.
+    pub(crate) real: Arc<StoppedClock>,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
-    _dir: TempDir,
+    dir: TempDir,
 }
+
+/// Tests ask faster than people do.
+const ALWAYS: Rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
+const UNLIMITED: RateLimits = RateLimits { address: ALWAYS, session: ALWAYS, sign_in: ALWAYS };
 
 pub(crate) fn config(dir: &Path, community: &Community, pages: HouseholdPages) -> DashboardConfig {
     let genesis = dir.join("genesis.toml");
@@ -59,6 +72,9 @@ pub(crate) fn config(dir: &Path, community: &Community, pages: HouseholdPages) -
         household_pages: pages,
         clock_speed: 60.0,
         allowed_hosts: Vec::new(),
+        proxies: Vec::new(),
+        tls: None,
+        limits: UNLIMITED,
         mesh: MeshSection {
             transport_key: dir.join("transport.key"),
             listen: Vec::new(),
@@ -81,7 +97,7 @@ impl Stage {
     }
 
     pub(crate) async fn of(community: Community, pages: HouseholdPages) -> Self {
-        Self::play(community, pages, Vec::new()).await
+        Self::play(community, pages, |_| ()).await
     }
 
     /// After so many blocks, under more names than this machine's own.
@@ -90,21 +106,35 @@ impl Stage {
         pages: HouseholdPages,
         hosts: Vec<HostName>,
     ) -> Self {
-        Self::play(Community::after_blocks(count), pages, hosts).await
+        let named = |config: &mut DashboardConfig| config.allowed_hosts = hosts;
+        Self::play(Community::after_blocks(count), pages, named).await
     }
 
-    async fn play(community: Community, pages: HouseholdPages, hosts: Vec<HostName>) -> Self {
+    /// With another configuration.
+    pub(crate) async fn play(
+        community: Community,
+        pages: HouseholdPages,
+        change: impl FnOnce(&mut DashboardConfig),
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let clock = StoppedClock::at(community.time());
-        let config =
-            DashboardConfig { allowed_hosts: hosts, ..config(dir.path(), &community, pages) };
-        let mut dashboard = Dashboard::open(&config, clock).await.expect("the dashboard opens");
+        let market = StoppedClock::at(community.time());
+        // Real time has nothing to do with market time.
+        let real = StoppedClock::at(Timestamp::from_millis(1_900_000_000_000));
+        let mut config = config(dir.path(), &community, pages);
+        change(&mut config);
+        let clocks = Clocks { market, real: Arc::clone(&real) as Arc<dyn Clock> };
+        let mut dashboard = Dashboard::open(&config, clocks).await.expect("the dashboard opens");
         follow_all(&mut dashboard, &community.blocks).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(dashboard.serve(listener, shutdown.clone()));
-        Self { community, dashboard, base, shutdown, server, _dir: dir }
+        Self { community, dashboard, base, real, shutdown, server, dir }
+    }
+
+    /// Where the dashboard keeps what it knows.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     pub(crate) async fn response(&self, path: &str) -> reqwest::Response {

@@ -37,9 +37,9 @@ const problem = (status, title, detail) => ({
 });
 const closed = () =>
   problem(
-    403,
-    'Household pages are closed',
-    'This community keeps household pages closed; ask its operator.',
+    401,
+    'Unauthorized',
+    'Sign in first: households by the link that `hidamari agent sign-in` prints.',
   );
 const missing = (detail) => problem(404, 'Not found', detail);
 const ok = (body) => ({ status: 200, body });
@@ -49,6 +49,16 @@ function answerTo(path, query) {
   const [area, id, sub] = parts;
   const date = query.get('date') ?? dayOf(marketNow());
   if (area === 'community') return ok(communityBody());
+  if (area === 'session') {
+    return ok({
+      role: 'public',
+      party: null,
+      operator: null,
+      ends_at_ms: null,
+      idle_at_ms: null,
+      confirmed_until_ms: null,
+    });
+  }
   if (area === 'status') return ok(statusBody());
   if (area === 'now') return ok(nowBody());
   if (area === 'tariff') return ok(tariffBody());

@@ -14,6 +14,7 @@ const routes: Route[] = [
   { area: 'block', height: 42 },
   { area: 'receipt', height: 42, index: 0 },
   { area: 'transaction', hash: 'ab'.repeat(32) },
+  { area: 'sign-in' },
 ];
 
 test.each(routes.map((route) => [href(route), route] as const))('%s', (address, route) => {

@@ -12,9 +12,10 @@ use ledger::validators::ValidatorSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Viewer;
 use crate::api::input::{Named, WHOLE, no_such_block};
 use crate::api::problem::Problem;
-use crate::api::receipts::{names_a_party, receipt_path};
+use crate::api::receipts::{is_shown, receipt_path};
 use crate::site::Site;
 use crate::words::{self, Sentences};
 
@@ -47,7 +48,7 @@ pub(crate) struct BlockDetail {
     results_root: String,
     /// What members said, in the order in which it applies.
     transactions: Vec<BlockTransaction>,
-    /// What the block decided. Where households are not shown, what names one is left out.
+    /// What the block decided, without what names only households that the asker may not see.
     results: Vec<BlockResult>,
     /// Who signed it.
     signatures: Vec<BlockSignature>,
@@ -62,7 +63,7 @@ pub(crate) struct BlockDetail {
 pub(crate) struct BlockTransaction {
     /// What it is.
     kind: TransactionKind,
-    /// Which household said it; null where households are not shown, and if it was none.
+    /// Which household said it; null if the asker may not see it, and if it was none.
     #[schema(required)]
     party: Option<String>,
     /// The start of the delivery period that it is about, ms UTC; null if it is about all to come.
@@ -146,6 +147,7 @@ pub(crate) struct BlockSignature {
 )]
 pub(crate) async fn block(
     State(site): State<Arc<Site>>,
+    viewer: Viewer,
     Named(path): Named,
 ) -> Result<Json<BlockDetail>, Problem> {
     let height = path.required("height", WHOLE)?;
@@ -158,7 +160,7 @@ pub(crate) async fn block(
     let header = &block.header;
     let mut shown = Vec::new();
     for (index, leaf) in (0_u64..).zip(&results) {
-        if site.shows_households() || !names_a_party(leaf) {
+        if is_shown(leaf, &viewer) {
             shown.push(result(&site, height, index, leaf));
         }
     }
@@ -175,7 +177,7 @@ pub(crate) async fn block(
         transactions_root: header.transactions_root.to_string(),
         state_root: header.state_root.to_string(),
         results_root: header.results_root.to_string(),
-        transactions: transactions(&site, &block),
+        transactions: transactions(&viewer, &block),
         results: shown,
         signatures: certificate
             .signatures
@@ -196,12 +198,12 @@ fn quorum_power(validators: &ValidatorSet) -> u64 {
     u64::try_from(doubled / 3 + 1).unwrap_or(u64::MAX)
 }
 
-fn transactions(site: &Site, block: &Block) -> Vec<BlockTransaction> {
-    block.transactions.iter().map(|transaction| transaction_shown(site, transaction)).collect()
+fn transactions(viewer: &Viewer, block: &Block) -> Vec<BlockTransaction> {
+    block.transactions.iter().map(|transaction| transaction_shown(viewer, transaction)).collect()
 }
 
 /// A transaction as blocks list it.
-pub(crate) fn transaction_shown(site: &Site, transaction: &Transaction) -> BlockTransaction {
+pub(crate) fn transaction_shown(viewer: &Viewer, transaction: &Transaction) -> BlockTransaction {
     let (subject, _) = transaction.subject();
     let kind = match subject {
         Subject::Order(..) => TransactionKind::Order,
@@ -212,7 +214,7 @@ pub(crate) fn transaction_shown(site: &Site, transaction: &Transaction) -> Block
         Subject::Act(..) => TransactionKind::PartyAct,
     };
     let party = match subject.signer() {
-        Signer::Party(party) => site.shows_households().then(|| party.to_string()),
+        Signer::Party(party) => viewer.sees(&party).then(|| party.to_string()),
         Signer::Operator(_) | Signer::Invitation(_) => None,
     };
     BlockTransaction {

@@ -115,7 +115,6 @@ pub(crate) struct PeriodOfDay {
     responses(
         (status = OK, body = HouseholdDay),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]

@@ -174,7 +174,6 @@ fn share(part: Energy, whole: Energy) -> Option<f64> {
     responses(
         (status = OK, body = HouseholdHistory),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]

@@ -1,4 +1,4 @@
-//! Households: only where the configuration opens them.
+//! Households: each to itself and to operators, or to everybody where the configuration opens them.
 
 pub(crate) mod day;
 pub(crate) mod history;
@@ -14,6 +14,7 @@ use market::order::{Origin, Side};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Viewer;
 use crate::api::problem::Problem;
 use crate::site::Site;
 use crate::words::zone_label;
@@ -71,21 +72,18 @@ impl From<Origin> for EnergyOrigin {
     }
 }
 
-/// All households.
+/// The households that the asker may see: its own, or all of them.
 #[utoipa::path(
     get,
     path = "/households",
     operation_id = "households",
     tag = "households",
-    responses(
-        (status = OK, body = Vec<Household>),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json")
-    )
+    responses((status = OK, body = Vec<Household>))
 )]
-pub(crate) async fn list(State(site): State<Arc<Site>>) -> Result<Json<Vec<Household>>, Problem> {
-    if !site.shows_households() {
-        return Err(Problem::households_closed());
-    }
+pub(crate) async fn list(
+    State(site): State<Arc<Site>>,
+    viewer: Viewer,
+) -> Result<Json<Vec<Household>>, Problem> {
     let batteries = site.model.battery_owners().await?;
     let state = site.live.tip().state;
     let zones = state.zones().at(site.now());
@@ -97,5 +95,6 @@ pub(crate) async fn list(State(site): State<Arc<Site>>) -> Result<Json<Vec<House
             sells: member.export_max.is_positive(),
             has_battery_origin: batteries.contains(party),
         };
-    Ok(Json(state.members().iter().map(household).collect()))
+    let shown = state.members().iter().filter(|(party, _)| viewer.sees(party));
+    Ok(Json(shown.map(household).collect()))
 }

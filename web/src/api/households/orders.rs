@@ -46,7 +46,6 @@ pub(crate) struct AnsweredOrder {
     responses(
         (status = OK, body = Vec<AnsweredOrder>),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]

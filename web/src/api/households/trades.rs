@@ -74,7 +74,6 @@ enum TradeState {
     responses(
         (status = OK, body = Vec<HouseholdTrade>),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
-        (status = FORBIDDEN, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )
 )]

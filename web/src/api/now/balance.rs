@@ -8,6 +8,7 @@ use market::Overflow;
 use market::energy::Energy;
 use market::order::Origin;
 
+use crate::access::HOUSEHOLDS_MIN;
 use crate::api::now::{Flow, FlowFrom, FlowTo};
 use crate::read_model::query::now::Home;
 
@@ -18,6 +19,8 @@ struct Export {
     total: Energy,
     /// What was sold to neighbours and exported.
     sold: Energy,
+    /// How many homes that were.
+    homes_count: usize,
 }
 
 /// The energy of all homes in a delivery period.
@@ -55,6 +58,7 @@ impl Balance {
                 export.total = export.total.plus(metered.exported)?;
                 let sold = settlement.sold.minus(settlement.missing)?;
                 export.sold = export.sold.plus(sold)?;
+                export.homes_count = export.homes_count.saturating_add(1);
             }
         }
         let exported = Energy::sum(by_origin.iter().map(|(_, export)| export.total))?;
@@ -86,6 +90,34 @@ impl Balance {
         }
         flow(FlowFrom::Grid, FlowTo::Homes, self.imported.minus(self.neighbours)?);
         Ok(flows)
+    }
+
+    /// The flows as everybody may know them: by origin only if no origin is that of so few homes
+    /// that its sum tells what a single one did.
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum leaves its range.
+    pub(crate) fn public_flows(&self) -> Result<Vec<Flow>, Overflow> {
+        let tells = |(_, export): &(FlowFrom, Export)| {
+            (1..HOUSEHOLDS_MIN).contains(&export.homes_count) && export.total.is_positive()
+        };
+        if !self.by_origin.iter().any(tells) {
+            return self.flows();
+        }
+        let sum = |part: fn(&Export) -> Energy| {
+            Energy::sum(self.by_origin.iter().map(|(_, export)| part(export)))
+        };
+        let homes_count = self.by_origin.iter().map(|(_, export)| export.homes_count).sum();
+        let all = Export {
+            total: sum(|export| export.total)?,
+            sold: sum(|export| export.sold)?,
+            homes_count,
+        };
+        let mut merged = self.clone();
+        for (from, export) in &mut merged.by_origin {
+            *export = if *from == FlowFrom::Other { all } else { Export::default() };
+        }
+        merged.flows()
     }
 
     /// The share of the import that neighbours covered, to four places; `None` without import.
@@ -183,6 +215,18 @@ mod tests {
             assert_eq!(neighbours, balance.neighbours.wh(), "{homes:?}");
             assert!(flows.iter().all(|flow| flow.energy_wh > 0));
             assert!(balance.neighbours <= balance.imported.min(balance.exported));
+            let public = balance.public_flows().unwrap();
+            let total = |flows: &[Flow], to| -> i64 {
+                flows.iter().filter(|flow| flow.to == to).map(|flow| flow.energy_wh).sum()
+            };
+            for to in [FlowTo::Homes, FlowTo::Grid] {
+                assert_eq!(total(&public, to), total(&flows, to), "{homes:?}");
+            }
+            for from in [FlowFrom::Solar, FlowFrom::Battery] {
+                let origin = if from == FlowFrom::Solar { Origin::Solar } else { Origin::Battery };
+                let count = homes.iter().filter(|home| home.origin == Some(origin)).count();
+                assert!(count >= HOUSEHOLDS_MIN || public.iter().all(|flow| flow.from != from));
+            }
             assert!(balance.self_sufficiency().is_none_or(|share| (0.0..=1.0).contains(&share)));
         }
     }

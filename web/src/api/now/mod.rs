@@ -9,6 +9,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::{HOUSEHOLDS_MIN, Viewer};
 use crate::api::households::day::is_estimated;
 use crate::api::input::{money, price, today};
 use crate::api::now::balance::Balance;
@@ -28,7 +29,8 @@ pub(crate) struct Now {
     /// The clearing price per kWh; null if nobody traded.
     #[schema(required)]
     price: Option<String>,
-    /// Where the energy came from and went; flows of nothing are left out. All flows into homes
+    /// Where the energy came from and went; flows of nothing are left out. The public is told no
+    /// origins while an origin is that of fewer than five homes: all of them are `other` then. All flows into homes
     /// together are `imported_wh`, all flows from solar, battery and other are `exported_wh`.
     flows: Vec<Flow>,
     /// Drawn from the grid by all homes.
@@ -43,7 +45,7 @@ pub(crate) struct Now {
     /// The share of the homes' import that neighbours covered, 0 to 1; null if there was none.
     #[schema(required, minimum = 0, maximum = 1)]
     self_sufficiency: Option<f64>,
-    /// The homes; empty where households are not shown.
+    /// The homes that the asker may see.
     homes: Vec<HomeNow>,
     /// Traded between neighbours for the settled periods of the local day.
     #[schema(required)]
@@ -114,14 +116,22 @@ pub(crate) struct HomeNow {
 
 /// The neighbourhood now.
 #[utoipa::path(get, path = "/now", tag = "community", responses((status = OK, body = Now)))]
-pub(crate) async fn now(State(site): State<Arc<Site>>) -> Result<Json<Now>, Problem> {
+pub(crate) async fn now(
+    State(site): State<Arc<Site>>,
+    viewer: Viewer,
+) -> Result<Json<Now>, Problem> {
     let Some(period) = site.model.last_settled().await? else { return Ok(Json(Now::default())) };
     let homes = site.model.homes(period).await?;
+    // A community that was smaller then than it is now had sums that name somebody.
+    if homes.len() < HOUSEHOLDS_MIN && !viewer.is_member() {
+        return Ok(Json(Now::default()));
+    }
     let balance = Balance::of(&homes)?;
+    let flows = if viewer.is_member() { balance.flows()? } else { balance.public_flows()? };
     let (start_ms, end_ms) = (period.start().as_millis(), period.end().as_millis());
     let prices = site.model.prices(start_ms, end_ms).await?;
     let day = site.model.day_totals(&today(&site)?).await?;
-    let shown = if site.shows_households() { homes.as_slice() } else { &[] };
+    let shown = homes.iter().filter(|home| viewer.sees(&home.party));
     let state = site.live.tip().state;
     let home = |home: &Home| HomeNow {
         party: home.party.to_string(),
@@ -136,12 +146,12 @@ pub(crate) async fn now(State(site): State<Arc<Site>>) -> Result<Json<Now>, Prob
         period_start_ms: Some(start_ms),
         period_end_ms: Some(end_ms),
         price: prices.get(&period).and_then(|found| found.price).map(price),
-        flows: balance.flows()?,
+        flows,
         imported_wh: Some(balance.imported.wh()),
         exported_wh: Some(balance.exported.wh()),
         neighbours_wh: Some(balance.neighbours.wh()),
         self_sufficiency: balance.self_sufficiency(),
-        homes: shown.iter().map(home).collect(),
+        homes: shown.map(home).collect(),
         energy_today_wh: Some(day.traded.wh()),
         saved_today: Some(money(day.saved)),
         trades_today_count: Some(day.trades_count),

@@ -3,6 +3,7 @@
 use ledger::genesis::Genesis;
 use ledger::handover::Handover;
 use ledger::validators::ValidatorSet;
+use market::member::PartyId;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -25,13 +26,6 @@ pub(crate) enum Hit {
         height: u64,
         /// Its hash.
         hash: String,
-    },
-    /// The answer to an order, by the order's identifier.
-    Answer {
-        /// The block.
-        height: u64,
-        /// The place among the block's results.
-        index: u64,
     },
 }
 
@@ -92,52 +86,65 @@ impl ReadModel {
         .await
     }
 
-    /// Blocks, transactions and orders whose identifiers begin with these hexadecimal digits.
+    /// Blocks and transactions whose hashes begin with these hexadecimal digits.
     pub(crate) async fn hits(&self, digits: &str) -> Result<Vec<Hit>, StoreError> {
-        let blocks = "SELECT height, 0 AS place, hash AS id FROM blocks \
+        let blocks = "SELECT height, hash AS id FROM blocks \
             WHERE hash >= $1 AND hash < $2 ORDER BY height LIMIT $3";
-        let transactions = "SELECT height, place, hash AS id FROM transactions \
+        let transactions = "SELECT height, hash AS id FROM transactions \
             WHERE hash >= $1 AND hash < $2 ORDER BY height, place LIMIT $3";
-        let answers = "SELECT height, result_index AS place, order_id AS id FROM answers \
-            WHERE order_id >= $1 AND order_id < $2 ORDER BY height, result_index LIMIT $3";
         let mut hits = Vec::new();
-        for Place { height, .. } in self.places(blocks, digits).await? {
+        for (height, _) in self.hashes(blocks, digits).await? {
             hits.push(Hit::Block { height });
         }
-        for Place { height, id, .. } in self.places(transactions, digits).await? {
-            hits.push(Hit::Transaction { height, hash: id });
-        }
-        for Place { height, place, .. } in self.places(answers, digits).await? {
-            hits.push(Hit::Answer { height, index: place });
+        for (height, hash) in self.hashes(transactions, digits).await? {
+            hits.push(Hit::Transaction { height, hash });
         }
         Ok(hits)
     }
 
-    async fn places(&self, query: &'static str, digits: &str) -> Result<Vec<Place>, StoreError> {
+    /// Blocks and places of the answers to orders whose identifiers begin with these hexadecimal
+    /// digits: to one party's, or to everybody's.
+    pub(crate) async fn answer_places(
+        &self,
+        digits: &str,
+        whose: Option<&PartyId>,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        self.asked(async {
+            let rows = sqlx::query(
+                "SELECT height, result_index AS place FROM answers \
+                 WHERE order_id >= $1 AND order_id < $2 AND ($3 IS NULL OR party = $3) \
+                 ORDER BY height, result_index LIMIT $4",
+            )
+            .bind(digits.to_owned())
+            .bind(behind(digits))
+            .bind(whose.map(ToString::to_string))
+            .bind(HITS_MAX)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| Ok((count(row, "height")?, count(row, "place")?))).collect()
+        })
+        .await
+    }
+
+    async fn hashes(
+        &self,
+        query: &'static str,
+        digits: &str,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
         self.asked(async {
             let rows = sqlx::query(query)
                 .bind(digits.to_owned())
-                // 'g' is the first letter behind the digits.
-                .bind(format!("{digits}g"))
+                .bind(behind(digits))
                 .bind(HITS_MAX)
                 .fetch_all(&self.pool)
                 .await?;
-            let read = |row: &SqliteRow| {
-                Ok(Place {
-                    height: count(row, "height")?,
-                    place: count(row, "place")?,
-                    id: row.try_get("id")?,
-                })
-            };
-            rows.iter().map(read).collect()
+            rows.iter().map(|row| Ok((count(row, "height")?, row.try_get("id")?))).collect()
         })
         .await
     }
 }
 
-/// Where something with an identifier is.
-struct Place {
-    height: u64,
-    place: u64,
-    id: String,
+/// The first text behind all that begin with these digits: 'g' is the first letter behind them.
+fn behind(digits: &str) -> String {
+    format!("{digits}g")
 }

@@ -13,6 +13,7 @@ export type Route =
   | { area: 'block'; height: number }
   | { area: 'receipt'; height: number; index: number }
   | { area: 'transaction'; hash: string }
+  | { area: 'sign-in' }
   | { area: 'missing' };
 
 /** Which view an address means. */
@@ -31,6 +32,7 @@ export function parseRoute(pathname: string, search = ''): Route {
     const height = wholeNumber(id);
     if (height !== null && height > 0) return { area: 'block', height };
   }
+  if (area === 'sign-in' && !id) return { area: 'sign-in' };
   return { area: 'missing' };
 }
 

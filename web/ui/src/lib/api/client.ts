@@ -23,6 +23,7 @@ export type Block = Get<'/api/v1/blocks/{height}'>;
 export type Anchor = Get<'/api/v1/validators'>;
 export type Found = Get<'/api/v1/search'>[number];
 export type History = Get<'/api/v1/households/{party}/history'>;
+export type WhoAmI = Get<'/api/v1/session'>;
 export type Status = components['schemas']['Status'];
 export type BlockEvent = components['schemas']['BlockEvent'];
 export type ClearedEvent = components['schemas']['ClearedEvent'];
@@ -108,6 +109,30 @@ async function answer<T>(
     if (signal?.aborted) throw cause;
     throw new RequestFailure(0, '');
   }
+}
+
+/**
+ * Changes something: sends JSON, and reads what comes back, if anything does.
+ *
+ * Throws a `RequestFailure`.
+ */
+export async function send(
+  method: 'POST' | 'DELETE',
+  path: keyof paths,
+  body?: Record<string, string>,
+): Promise<unknown> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { accept: 'application/json', 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new RequestFailure(0, '');
+  }
+  if (!response.ok) throw new RequestFailure(response.status, await problemDetail(response));
+  return response.status === 204 ? null : await response.json();
 }
 
 async function problemDetail(response: Response): Promise<string> {

@@ -202,9 +202,9 @@ export const de: Messages = {
     buys: 'Kauft',
     solar: 'Sonne',
     battery: 'Speicher',
-    closedTitle: 'Die Seiten der Haushalte sind geschlossen',
+    closedTitle: 'Melden Sie sich an, um Ihren Haushalt zu sehen',
     closed:
-      'Diese Gemeinschaft behält die Zahlen jedes Haushalts für sich. Der Markt und die Kette bleiben für alle offen.',
+      'Diese Gemeinschaft behält die Zahlen jedes Haushalts für sich. Ihr eigener Agent macht einen Link, der Sie anmeldet; der Markt und die Kette bleiben für alle offen.',
     toMarket: 'Zum Markt',
     empty: 'Noch ist kein Haushalt beigetreten.',
     all: 'Alle Haushalte',
@@ -498,6 +498,21 @@ export const de: Messages = {
   },
   offline: {
     since: (time) => `Nicht verbunden. Diese Zahlen sind von ${time}.`,
+  },
+  signIn: {
+    title: 'Anmelden',
+    household: 'Haushalt',
+    householdHow: 'Ihr eigener Agent macht einen Link, der einen Browser einmal hereinlässt. So fragen Sie ihn danach:',
+    link: 'Der Link',
+    operator: 'Betreiber',
+    name: 'Name',
+    password: 'Passwort',
+    code: 'Code der Authenticator-App',
+    enter: 'Anmelden',
+    out: 'Abmelden',
+    nobody: 'Hier ist niemand angemeldet.',
+    asHousehold: (party) => `Angemeldet als Haushalt ${party}`,
+    asOperator: (name) => `Angemeldet als Betreiber ${name}`,
   },
   missing: {
     title: 'Hier ist nichts',

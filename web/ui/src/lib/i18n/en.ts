@@ -200,9 +200,9 @@ export const en = {
     buys: 'Buys',
     solar: 'solar',
     battery: 'battery',
-    closedTitle: 'Household pages are closed',
+    closedTitle: 'Sign in to see your household',
     closed:
-      'This community keeps each household’s figures to itself, so they are not shown here. The market and the ledger stay open to everyone.',
+      'This community keeps each household’s figures to itself. Your own agent makes a link that signs you in; the market and the ledger stay open to everyone.',
     toMarket: 'To the market',
     empty: 'No household has joined yet.',
     all: 'All households',
@@ -491,6 +491,21 @@ export const en = {
   },
   offline: {
     since: (time: string) => `Not connected. These figures were saved at ${time}.`,
+  },
+  signIn: {
+    title: 'Sign in',
+    household: 'Household',
+    householdHow: 'Your own agent makes a link that lets one browser in, once. Ask it for one:',
+    link: 'The link',
+    operator: 'Operator',
+    name: 'Name',
+    password: 'Password',
+    code: 'Code of the authenticator',
+    enter: 'Sign in',
+    out: 'Sign out',
+    nobody: 'Nobody has signed in here.',
+    asHousehold: (party: string) => `Signed in as household ${party}`,
+    asOperator: (name: string) => `Signed in as operator ${name}`,
   },
   missing: {
     title: 'There is nothing here',

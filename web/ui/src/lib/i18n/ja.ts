@@ -193,9 +193,9 @@ export const ja: Messages = {
     buys: '買い手',
     solar: '太陽光',
     battery: '蓄電池',
-    closedTitle: '各戸のページは公開されていません',
+    closedTitle: 'ご家庭のページを見るにはサインインしてください',
     closed:
-      'この地域では各戸の数値を公開していないため、ここには表示されません。市場と台帳はどなたでもご覧いただけます。',
+      'この地域では各戸の数値をそのご家庭だけに表示します。ご家庭のエージェントが作るリンクでサインインできます。市場と台帳はどなたでもご覧いただけます。',
     toMarket: '市場を見る',
     empty: 'まだ参加している家庭がありません。',
     all: '各戸の一覧',
@@ -480,6 +480,21 @@ export const ja: Messages = {
   },
   offline: {
     since: (time) => `接続していません。${time}に保存した数値です。`,
+  },
+  signIn: {
+    title: 'サインイン',
+    household: 'ご家庭',
+    householdHow: 'ご家庭のエージェントが、一度だけ使えるリンクを作ります。次のコマンドを実行してください:',
+    link: 'リンク',
+    operator: '運営者',
+    name: '名前',
+    password: 'パスワード',
+    code: '認証アプリのコード',
+    enter: 'サインイン',
+    out: 'サインアウト',
+    nobody: 'サインインしていません。',
+    asHousehold: (party) => `参加者${party}としてサインイン中`,
+    asOperator: (name) => `運営者${name}としてサインイン中`,
   },
   missing: {
     title: 'ここには何もありません',
