@@ -27,7 +27,6 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use market::time::Clock;
-use tokio::net::TcpListener;
 
 use cli::{AgentTask, Cli, Command, Demo, Role, Simulate};
 use failure::Failure;
@@ -84,7 +83,8 @@ async fn node(options: Node) -> Result<ExitCode, Failure> {
     let config = ledger_node::config::NodeConfig::load(file, &role.passphrase.opener())
         .map_err(Failure::start)?;
     clock::check_against_genesis(clock.now(), config.genesis.starts_at)?;
-    let listener = bind(&format!("http_listen in {}", file.display()), &config.http_listen).await?;
+    let listener =
+        process::bind(&format!("http_listen in {}", file.display()), &config.http_listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
     node_tools::serve(config, from_snapshot.as_deref(), listener, clock, shutdown).await
 }
@@ -112,7 +112,7 @@ async fn dashboard_page(command: cli::Dashboard) -> Result<ExitCode, Failure> {
     let clock = clock::choose(role.clock.as_deref())?;
     let mut config = web::DashboardConfig::read(config_file(&role)?).map_err(Failure::start)?;
     config.allowed_hosts.extend(allowed_hosts);
-    let listener = bind("--listen", &listen).await?;
+    let listener = process::bind("--listen", &listen).await?;
     let shutdown = process::shutdown(role.exit_with_parent);
     let clocks = web::Clocks { market: clock, real: clock::real() };
     web::run(config, role.passphrase.opener(), listener, clocks, shutdown).await?;
@@ -123,7 +123,7 @@ async fn simulate_meter(meter: cli::SimulatedMeter) -> Result<ExitCode, Failure>
     log::start(&meter.log, "info");
     let clock: Arc<dyn Clock> = clock::choose(meter.clock.as_deref())?;
     let config = meter.config()?;
-    let listener = bind("--tcp", &meter.tcp).await?;
+    let listener = process::bind("--tcp", &meter.tcp).await?;
     let shutdown = process::shutdown(false);
     let run = simulators::simulated_meter::run_meter(config, listener, clock, shutdown);
     run.await.map_err(Failure::start)?;
@@ -147,9 +147,4 @@ fn config_file(role: &Role) -> Result<&Path, Failure> {
         Ok(_) => Ok(path),
         Err(error) => Err(Failure::file(path, &error).of("--config")),
     }
-}
-
-/// Listens on an address; `given` says where it was given.
-async fn bind(given: &str, address: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::address(address, &error).of(given))
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use simulators::demo::Outcome;
 use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -102,4 +103,9 @@ pub(crate) fn tell_outcome(outcome: &Outcome) -> ExitCode {
     } else {
         ExitCode::from(1)
     }
+}
+
+/// Listens on an address; `given` says where it was given.
+pub(crate) async fn bind(given: &str, address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::address(address, &error).of(given))
 }

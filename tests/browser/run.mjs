@@ -87,7 +87,7 @@ async function firstSettlement() {
 
 async function addresses() {
   const community = await readJson('/community');
-  const views = { home: '/', market: '/market', households: '/households', ledger: '/ledger' };
+  const views = { home: '/', market: '/market', households: '/households', ledger: '/ledger', signIn: '/sign-in' };
   if (community.household_pages === 'open') {
     const households = await readJson('/households');
     const shown = households.find((household) => household.sells) ?? households[0];

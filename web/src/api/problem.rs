@@ -198,13 +198,9 @@ impl From<AccountsError> for Problem {
 
 impl From<LinkRefused> for Problem {
     fn from(refused: LinkRefused) -> Self {
-        let again = "ask for another with `hidamari agent sign-in`";
-        match refused {
-            LinkRefused::NotALink => {
-                Self::bad_request(format!("link cannot be used: {refused}, or {again}."))
-            }
-            _ => Self::new(StatusCode::FORBIDDEN, format!("You are not in: {refused}; {again}.")),
-        }
+        let detail =
+            format!("You are not in: {refused}. `hidamari agent sign-in` prints another one.");
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::site::Site;
         ("index" = u64, Path, description = "The place among the block's results, from 0")
     ),
     responses(
-        (status = OK, body = String, content_type = "application/json"),
+        (status = OK, body = Object, content_type = "application/json"),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )

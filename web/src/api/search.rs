@@ -29,6 +29,7 @@ const WANTED: &str = "a height, a receipt written height/index, or the first 4 t
 pub(crate) struct Search {
     /// A block's height, a receipt as height/index, or the first 4 digits or more of a block's
     /// hash, a transaction's hash, an order's or a party's identifier.
+    #[param(pattern = r"^\s*([0-9]{1,19}|[0-9A-Fa-f]{4,64}|[0-9]{1,19}/[0-9]{1,19})\s*$")]
     id: String,
 }
 

@@ -71,7 +71,7 @@ async fn find(site: &Site, path: &Sent) -> Result<Found, Problem> {
     get,
     path = "/transactions/{hash}",
     tag = "ledger",
-    params(("hash" = String, Path, description = "64 hexadecimal digits")),
+    params(("hash" = String, Path, description = "64 hexadecimal digits", pattern = "^[0-9A-Fa-f]{64}$")),
     responses(
         (status = OK, body = TransactionDetail),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
@@ -106,9 +106,9 @@ pub(crate) async fn transaction(
     path = "/transactions/{hash}/receipt",
     operation_id = "transaction_receipt",
     tag = "ledger",
-    params(("hash" = String, Path, description = "64 hexadecimal digits")),
+    params(("hash" = String, Path, description = "64 hexadecimal digits", pattern = "^[0-9A-Fa-f]{64}$")),
     responses(
-        (status = OK, body = String, content_type = "application/json"),
+        (status = OK, body = Object, content_type = "application/json"),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
         (status = NOT_FOUND, body = Problem, content_type = "application/problem+json")
     )

@@ -83,18 +83,18 @@ async fn a_link_that_does_not_hold_lets_nobody_in() {
     let stranger = SigningKey::from_seed(&[77; 32]);
     let huge = "A".repeat(3_000);
     let cases = [
-        (stage.link(party(1), &member_key(1), &other), 403, "another dashboard"),
-        (early, 403, "longer than it may"),
-        (stage.link(party(1), &member_key(2), &stage.origin()), 403, "not signed by a member"),
-        (stage.link(party(1), &stranger, &stage.origin()), 403, "not signed by a member"),
-        (stage.link(party(9), &stranger, &stage.origin()), 403, "not signed by a member"),
-        (String::new(), 400, "no sign-in link"),
-        ("日本語\u{0}\u{202e}".to_owned(), 400, "no sign-in link"),
-        (huge, 400, "no sign-in link"),
+        (stage.link(party(1), &member_key(1), &other), "another dashboard"),
+        (early, "longer than it may"),
+        (stage.link(party(1), &member_key(2), &stage.origin()), "not signed by a member"),
+        (stage.link(party(1), &stranger, &stage.origin()), "not signed by a member"),
+        (stage.link(party(9), &stranger, &stage.origin()), "not signed by a member"),
+        (String::new(), "no sign-in link"),
+        ("日本語\u{0}\u{202e}".to_owned(), "no sign-in link"),
+        (huge, "no sign-in link"),
     ];
-    for (link, status, words) in cases {
+    for (link, words) in cases {
         let answer = stage.use_link(&link).await;
-        assert_eq!((answer.status, &answer.cookie), (status, &None), "{answer:?}");
+        assert_eq!((answer.status, &answer.cookie), (403, &None), "{answer:?}");
         assert!(answer.text.contains(words), "{answer:?}");
     }
     stage.real.pass(6 * MINUTE_MS);

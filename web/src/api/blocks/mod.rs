@@ -25,6 +25,7 @@ const COUNT_MAX: u64 = 100;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// Only blocks below this height; from the tip if left out.
+    #[param(format = "uint64")]
     before: Option<u64>,
     /// How many at most, 1 to 100; 20 if left out.
     #[param(minimum = 1, maximum = 100)]

@@ -111,7 +111,7 @@ pub(crate) struct PeriodOfDay {
     get,
     path = "/households/{party}",
     tag = "households",
-    params(("party" = String, Path, description = "32 hexadecimal digits"), OnDate),
+    params(("party" = String, Path, description = "32 hexadecimal digits", pattern = "^[0-9A-Fa-f]{32}$"), OnDate),
     responses(
         (status = OK, body = HouseholdDay),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),

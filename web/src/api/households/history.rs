@@ -170,7 +170,7 @@ fn share(part: Energy, whole: Energy) -> Option<f64> {
     get,
     path = "/households/{party}/history",
     tag = "households",
-    params(("party" = String, Path, description = "32 hexadecimal digits"), OverSpan),
+    params(("party" = String, Path, description = "32 hexadecimal digits", pattern = "^[0-9A-Fa-f]{32}$"), OverSpan),
     responses(
         (status = OK, body = HouseholdHistory),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),

@@ -42,7 +42,7 @@ pub(crate) struct AnsweredOrder {
     get,
     path = "/households/{party}/orders",
     tag = "households",
-    params(("party" = String, Path, description = "32 hexadecimal digits"), OnDate),
+    params(("party" = String, Path, description = "32 hexadecimal digits", pattern = "^[0-9A-Fa-f]{32}$"), OnDate),
     responses(
         (status = OK, body = Vec<AnsweredOrder>),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),

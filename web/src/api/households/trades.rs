@@ -70,7 +70,7 @@ enum TradeState {
     get,
     path = "/households/{party}/trades",
     tag = "households",
-    params(("party" = String, Path, description = "32 hexadecimal digits"), OnDate),
+    params(("party" = String, Path, description = "32 hexadecimal digits", pattern = "^[0-9A-Fa-f]{32}$"), OnDate),
     responses(
         (status = OK, body = Vec<HouseholdTrade>),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),

@@ -129,7 +129,7 @@ pub(crate) struct Ended {
     path = "/operator/members/{party}/sign-out",
     operation_id = "sign_member_out",
     tag = "operator",
-    params(("party" = String, Path, description = "32 hexadecimal digits")),
+    params(("party" = String, Path, description = "32 hexadecimal digits", pattern = "^[0-9A-Fa-f]{32}$")),
     responses(
         (status = OK, body = Ended),
         (status = BAD_REQUEST, body = Problem, content_type = "application/problem+json"),
