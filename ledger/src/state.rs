@@ -32,6 +32,7 @@ use crate::history::History;
 use crate::leaves::{Leaves, leaf};
 use crate::merkle::{self, KeptTree};
 use crate::posting::{Account, Accounts};
+use crate::state_proof::{FORMER_KEYS, FormerKey};
 use crate::transaction::Transaction;
 use crate::validators::ValidatorSet;
 
@@ -89,6 +90,8 @@ pub struct State {
     /// By number, from 1 on.
     pub(crate) disputes: Leaves<16, u64, Dispute>,
     pub(crate) dispute_count: u64,
+    /// The keys that members have replaced, oldest first.
+    pub(crate) former_keys: Leaves<FORMER_KEYS, PartyId, Vec<FormerKey>>,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]
     tree: Arc<KeptTree>,
@@ -124,6 +127,7 @@ impl State {
             invitations,
             approvals: Leaves::default(),
             disputes: Leaves::default(),
+            former_keys: Leaves::default(),
             dispute_count: 0,
             tree: Arc::default(),
         }
@@ -415,6 +419,7 @@ impl State {
             .chain(self.disputes.hashes())
             .chain(self.accounts.pending_hashes())
             .chain(self.reopened.hashes())
+            .chain(self.former_keys.hashes())
     }
 
     /// How each party of a period came out so far.

@@ -5,9 +5,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use market::hash::Digest;
+use market::keys::PublicKey;
 use market::member::{Member, PartyId};
 use market::rules::MarketRules;
 use market::schedule::Schedule;
+use market::time::Timestamp;
 use market::zone::ZoneTree;
 
 use crate::charter::{CHARTER, MEMBER};
@@ -15,6 +17,19 @@ use crate::leaves::leaf_bytes;
 use crate::merkle;
 use crate::posting::{ACCOUNT, Account, Balance};
 use crate::state::State;
+
+/// The kind of the leaves for keys that members have replaced.
+pub(crate) const FORMER_KEYS: u8 = 21;
+
+/// A key that a member has replaced. What it signed in blocks up to the one that replaced it
+/// stands, so whoever checks a member's past needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct FormerKey {
+    /// The key.
+    pub key: PublicKey,
+    /// The time of the block that replaced it.
+    pub until: Timestamp,
+}
 
 /// The bytes of the leaf of an account.
 pub fn balance_bytes(account: &Account, balance: &Balance) -> Vec<u8> {
@@ -70,6 +85,18 @@ impl StateProof {
         members.find(of).map(|(_, _, member)| member)
     }
 
+    /// The keys that a member has replaced, oldest first, if their leaf is there; nothing proves
+    /// that there are none.
+    pub fn former_keys(&self, party: &PartyId) -> Vec<FormerKey> {
+        type Leaf = (u8, PartyId, Vec<FormerKey>);
+        let mut leaves = self.leaves.iter();
+        let found = leaves.find_map(|(_, bytes)| {
+            let (kind, of, keys): Leaf = borsh::from_slice(bytes).ok()?;
+            (kind == FORMER_KEYS && of == *party).then_some(keys)
+        });
+        found.unwrap_or_default()
+    }
+
     /// The rules and the grid, if their leaf is there. What stands behind them in the leaf is not
     /// read.
     pub fn rules(&self) -> Option<ChartedRules> {
@@ -82,13 +109,17 @@ impl StateProof {
 }
 
 impl State {
-    /// Proves what the state says about a party: the rules and the grid, the member, its account.
+    /// Proves what the state says about a party: the rules and the grid, the member, its account,
+    /// and the keys that it has replaced.
     pub fn prove_party(&self, party: &PartyId) -> Option<StateProof> {
         let member = self.members().get(party)?;
         let mut leaves = vec![self.charter.common_bytes(), leaf_bytes(MEMBER, party, member)];
         let account = Account::Party(*party);
         if self.accounts().is_open(&account) {
             leaves.push(balance_bytes(&account, &self.accounts().balance(&account)));
+        }
+        if let Some(keys) = self.former_keys.get(party) {
+            leaves.push(leaf_bytes(FORMER_KEYS, party, keys));
         }
         self.prove(leaves)
     }

@@ -7,6 +7,7 @@ use market::time::DeliveryPeriod;
 
 use super::{NotApplied, Scene, Signer, active, listed};
 use crate::state::{CURVES, State};
+use crate::state_proof::FormerKey;
 
 /// What a new key signs to speak for a party from now on:
 ///
@@ -22,6 +23,8 @@ pub fn key_consent(chain: &ChainId, party: &PartyId) -> Vec<u8> {
 /// Keys have one purpose each: refuses one that somebody signs with already.
 pub(super) fn check_free(state: &State, key: &PublicKey) -> Result<(), NotApplied> {
     let of_member = state.members().values().any(|member| member.key == *key);
+    let mut former = state.former_keys.iter().flat_map(|(_, keys)| keys);
+    let of_member = of_member || former.any(|former| former.key == *key);
     let of_validator = state.validators().iter().any(|validator| validator.key == *key);
     let of_invitation = state.invitations.contains_key(key);
     if of_member || of_validator || of_invitation || state.operators().contains(key) {
@@ -46,7 +49,11 @@ impl Scene<'_> {
         Ok(())
     }
 
+    /// Puts another key in force; the one before stays known, for what it has signed.
     pub(super) fn set_key(&mut self, party: PartyId, key: PublicKey) {
+        let Some(member) = self.state.members().get(&party) else { return };
+        let former = FormerKey { key: member.key, until: self.time };
+        self.state.former_keys.get_or_insert_with(party, Vec::new).push(former);
         self.state.charter = self.state.charter.amended(|articles| {
             if let Some(member) = articles.members.get_mut(&party) {
                 member.key = key;
@@ -106,6 +113,7 @@ impl Scene<'_> {
         let of_party = invitations.filter(|(_, invitation)| invitation.purpose.party() == party);
         let of_party: Vec<_> = of_party.map(|(key, _)| *key).collect();
         of_party.iter().for_each(|key| state.invitations.remove(key));
+        state.former_keys.remove(&party);
         Ok(())
     }
 }

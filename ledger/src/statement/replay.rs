@@ -8,14 +8,14 @@ use market::settlement::{
     difference, of_trade,
 };
 use market::signed::{Envelope, Signable};
-use market::time::DeliveryPeriod;
+use market::time::{DeliveryPeriod, Timestamp};
 use std::collections::BTreeMap;
 
-use crate::acts::{Matter, Measure, Verdict};
+use crate::acts::{Measure, Verdict};
 use crate::posting::{Account, Cause, Posting, Stage};
 use crate::receipt::account_words;
 use crate::results::{ResultLeaf, Settled};
-use crate::state_proof::ChartedRules;
+use crate::state_proof::{ChartedRules, FormerKey};
 use crate::statement::facts::{Orders, PeriodFacts, differs};
 use crate::statement::{BlockProof, PeriodLine, StatementError};
 use crate::transaction::Transaction;
@@ -24,12 +24,30 @@ use crate::transaction::Transaction;
 pub(super) struct Terms {
     pub(super) party: PartyId,
     pub(super) chain: ChainId,
-    /// The keys with which the party may have signed.
-    pub(super) keys: Vec<PublicKey>,
+    /// As it is at the end, with the key that is in force then.
     pub(super) member: Member,
+    /// The keys that were in force before, oldest first.
+    pub(super) former_keys: Vec<FormerKey>,
     pub(super) rules: ChartedRules,
     /// Postings up to this height are checked and not counted.
     pub(super) opening_height: u64,
+}
+
+impl Terms {
+    /// The keys that were in force in a block: one, or in a block that replaces it both.
+    fn keys_at(&self, time: Timestamp) -> Vec<PublicKey> {
+        let mut keys = Vec::new();
+        for former in &self.former_keys {
+            if time <= former.until {
+                keys.push(former.key);
+            }
+            if time < former.until {
+                return keys;
+            }
+        }
+        keys.push(self.member.key);
+        keys
+    }
 }
 
 /// What a party's part of the chain comes to.
@@ -46,7 +64,6 @@ pub(super) struct Replayed {
 pub(super) fn replay(terms: &Terms, blocks: &[BlockProof]) -> Result<Replayed, StatementError> {
     let mut replay = Replay {
         terms,
-        keys: terms.keys.clone(),
         orders: Orders::new(),
         periods: BTreeMap::new(),
         lines: BTreeMap::new(),
@@ -63,8 +80,6 @@ pub(super) fn replay(terms: &Terms, blocks: &[BlockProof]) -> Result<Replayed, S
 
 struct Replay<'a> {
     terms: &'a Terms,
-    /// The keys that the party may have signed with so far.
-    keys: Vec<PublicKey>,
     orders: Orders,
     periods: BTreeMap<DeliveryPeriod, PeriodFacts>,
     lines: BTreeMap<DeliveryPeriod, PeriodLine>,
@@ -89,12 +104,13 @@ struct Moves {
 impl Replay<'_> {
     fn block(&mut self, block: &BlockProof) -> Result<(), StatementError> {
         let height = block.header.height;
+        let keys = self.terms.keys_at(block.header.time);
         let mut paid = Vec::new();
         for one in &block.transactions.leaves {
             if !one.leaf.concerns(&self.terms.party) {
                 return Err(foreign(height));
             }
-            paid.extend(self.hear(height, &one.leaf)?);
+            paid.extend(self.hear(height, &keys, &one.leaf)?);
         }
         let leaves = || block.results.leaves.iter().map(|one| &one.leaf);
         let own = Account::Party(self.terms.party);
@@ -196,28 +212,24 @@ impl Replay<'_> {
     fn hear(
         &mut self,
         height: u64,
+        keys: &[PublicKey],
         transaction: &Transaction,
     ) -> Result<Option<Transfer>, StatementError> {
         match transaction {
             Transaction::Order(envelope) => {
-                self.check_signed(height, envelope)?;
+                self.check_signed(height, keys, envelope)?;
                 let id = envelope.id(&self.terms.chain);
                 self.orders.insert(id, envelope.unverified().clone());
             }
             Transaction::Reading(envelope) => {
-                self.check_signed(height, envelope)?;
+                self.check_signed(height, keys, envelope)?;
                 let reading = envelope.unverified();
                 let (imported, exported, quality) =
                     (reading.imported, reading.exported, reading.quality);
                 self.facts(reading.period).reading = Some(Metered { imported, exported, quality });
             }
-            Transaction::Curve(envelope) => self.check_signed(height, envelope)?,
-            Transaction::PartyAct(envelope) => {
-                self.check_signed(height, envelope)?;
-                if let Matter::ReplaceKey { key, .. } = &envelope.unverified().matter {
-                    self.keys.push(*key);
-                }
-            }
+            Transaction::Curve(envelope) => self.check_signed(height, keys, envelope)?,
+            Transaction::PartyAct(envelope) => self.check_signed(height, keys, envelope)?,
             Transaction::OperatorAct(envelope) => {
                 return Ok(self.obey(&envelope.unverified().measure));
             }
@@ -248,10 +260,11 @@ impl Replay<'_> {
     fn check_signed<T: Signable + Clone>(
         &self,
         height: u64,
+        keys: &[PublicKey],
         envelope: &Envelope<T>,
     ) -> Result<(), StatementError> {
         let holds = |key: &PublicKey| envelope.clone().verify(&self.terms.chain, key).is_ok();
-        if self.keys.iter().any(holds) {
+        if keys.iter().any(holds) {
             return Ok(());
         }
         let problem = format!("the party has not signed {}", envelope.id(&self.terms.chain));

@@ -1,6 +1,5 @@
 //! Checking a bundle from the genesis: certificates, ways to roots, and then every line.
 
-use market::keys::PublicKey;
 use market::member::Member;
 
 use crate::genesis::Genesis;
@@ -45,7 +44,7 @@ impl StatementBundle {
         let terms = Terms {
             party: self.party,
             chain: genesis.chain_id(),
-            keys: self.keys(&member),
+            former_keys: self.closing.state.former_keys(&self.party),
             member,
             rules,
             opening_height,
@@ -81,12 +80,6 @@ impl StatementBundle {
         let member = state.member(&self.party).ok_or_else(|| missing("the member is"))?;
         let balance = state.balance(&self.account()).ok_or_else(|| missing("the balance is"))?;
         Ok((rules, member, balance))
-    }
-
-    /// The keys that the party had at the beginning and at the end.
-    fn keys(&self, closing: &Member) -> Vec<PublicKey> {
-        let opening = self.opening.as_ref().and_then(|anchor| anchor.state.member(&self.party));
-        opening.map(|member| member.key).into_iter().chain([closing.key]).collect()
     }
 
     /// Opening and postings come to the closing balance, on both sides.

@@ -1,5 +1,6 @@
 //! Statements: every line follows from what the household can prove, and nothing is missing.
 
+use ledger::acts::Purpose;
 use ledger::merkle::multi_path;
 use ledger::posting::{Account, Cause};
 use ledger::results::ResultLeaf;
@@ -11,9 +12,15 @@ use ledger::transaction::Transaction;
 use market::energy::Energy;
 use market::member::PartyId;
 use market::money::Money;
+use market::order::Side;
 use market::reading::Quality;
 
-use crate::neighbourhood::{Chain, certify, party};
+use crate::neighbourhood::{
+    Chain, certify, genesis, minute, order, party, party_key, quarter, reading,
+};
+use crate::speaking::{
+    by_operator, by_party, by_party_with, enrol, invite, join, replace_key, resigned,
+};
 use crate::street::{bundle, state_at, street};
 
 fn micros(statement: &Statement) -> i64 {
@@ -76,6 +83,72 @@ fn statements_follow_one_another_wherever_they_are_cut() {
         }
     }
     assert!(corrections > 3 && estimated > 0, "{corrections} corrections, {estimated} estimated");
+}
+
+/// Household 0 changes its key twice in one month, and then loses it; household 1 keeps its own.
+fn changed_keys() -> Chain {
+    let (mut chain, period) = (Chain::new(), quarter(20));
+    let keys = [party_key(9), party_key(10), party_key(11)];
+    let buy = |n, sequence| order(0, quarter(n), Side::Buy, &[(300_000, 100)], sequence);
+    let sell = |n| order(1, quarter(n), Side::Sell, &[(100_000, 60)], 1);
+    chain.block(minute(1), vec![buy(20, 1), sell(20), sell(21), sell(22), sell(23)]);
+    let first = by_party(0, 1, replace_key(party(0), &keys[0]));
+    let within = resigned(&buy(21, 1), &keys[0]);
+    chain.block(minute(2), vec![buy(23, 1), first, within]);
+    chain.block(minute(180), vec![]);
+    let second = by_party_with(&keys[0], 0, 2, replace_key(party(0), &keys[1]));
+    chain.block(minute(190), vec![resigned(&buy(22, 1), &keys[0]), second]);
+    let purpose = Purpose::NewKey { party: party(0) };
+    chain.block(minute(240), vec![by_operator(0, 1, invite(0, purpose, minute(400)))]);
+    let met = |who, n| reading(who, quarter(n), if who == 0 { (90, 0) } else { (0, 70) }, 1);
+    chain.block(minute(316), vec![resigned(&met(0, 20), &keys[1]), met(1, 20)]);
+    chain.block(minute(317), vec![join(0, &keys[2])]);
+    chain.block(minute(318), vec![by_operator(0, 2, enrol(0, &keys[2]))]);
+    for n in 21..24 {
+        let said = vec![resigned(&met(0, n), &keys[2]), met(1, n)];
+        chain.block(minute(15 * (n + 1) + 5), said);
+    }
+    chain.block(minute(500), vec![]);
+    assert!(chain.state.party_settlement(period, &party(0)).is_some());
+    chain
+}
+
+#[test]
+fn what_former_keys_have_signed_is_checked_by_the_key_of_its_time() {
+    let (genesis, chain) = (genesis(), changed_keys());
+    let end = chain.blocks.len();
+    for cut in 0..end {
+        let proved = bundle(&genesis, &chain, 0, (cut, end)).verify(&genesis);
+        let statement = proved.unwrap_or_else(|error| panic!("from {cut}: {error}"));
+        assert_eq!(statement.closing.micros(), chain.net(0));
+        if cut > 0 {
+            bundle(&genesis, &chain, 0, (0, cut)).verify(&genesis).unwrap();
+        }
+    }
+    // Each key signs in its time alone, even if a quorum of validators should certify otherwise.
+    let whole = bundle(&genesis, &chain, 0, (0, end));
+    let changes = [minute(2), minute(190), minute(318)];
+    let mut refused = 0;
+    for key in [party_key(0), party_key(9), party_key(10), party_key(11)] {
+        for (place, block) in whole.blocks.iter().enumerate() {
+            for (at, one) in block.transactions.leaves.iter().enumerate() {
+                let again = resigned(&one.leaf, &key);
+                let by_party = !matches!(again, Transaction::OperatorAct(_));
+                if !by_party || again == one.leaf || changes.contains(&block.header.time) {
+                    continue;
+                }
+                let mut forged = whole.clone();
+                let block = &mut forged.blocks[place];
+                block.transactions.leaves[at].leaf = again;
+                block.header.transactions_root = block.transactions.head().unwrap();
+                block.certificate = certify(&block.header, &[0, 1, 2]);
+                let error = forged.verify(&genesis).unwrap_err().to_string();
+                assert!(error.contains("the party has not signed"), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 12, "{refused}");
 }
 
 #[test]
