@@ -24,7 +24,9 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::acts::{self, Approval, Dispute, Endpoint, Invitation, NotApplied, Operators, Signer};
+use crate::acts::{
+    self, Agreement, Approval, Dispute, Endpoint, Invitation, NotApplied, Operators, Signer,
+};
 use crate::block::BlockHash;
 use crate::charter::Charter;
 use crate::genesis::Genesis;
@@ -56,6 +58,9 @@ impl RecordedReading {
 
 /// The key of the one entry that holds all standing curves.
 pub(crate) const CURVES: u8 = 0;
+
+/// The key under which the agreements stand.
+const AGREEMENTS: u8 = 0;
 
 /// Everything that later blocks depend on.
 ///
@@ -92,6 +97,8 @@ pub struct State {
     pub(crate) dispute_count: u64,
     /// The keys that members have replaced, oldest first.
     pub(crate) former_keys: Leaves<FORMER_KEYS, PartyId, Vec<FormerKey>>,
+    /// All under one key.
+    pub(crate) agreements: Leaves<22, u8, Vec<Agreement>>,
     /// The tree of the last block's root, from which the next one is made.
     #[borsh(skip)]
     tree: Arc<KeptTree>,
@@ -128,6 +135,7 @@ impl State {
             approvals: Leaves::default(),
             disputes: Leaves::default(),
             former_keys: Leaves::default(),
+            agreements: Leaves::default(),
             dispute_count: 0,
             tree: Arc::default(),
         }
@@ -186,6 +194,18 @@ impl State {
     /// The sequence of the last act of a party or an operator; 0 before the first.
     pub fn act_sequence(&self, signer: &Signer) -> u64 {
         self.sequences.get(signer).copied().unwrap_or_default()
+    }
+
+    /// The measures that wait for more operators, oldest first; some may have expired.
+    pub fn agreements(&self) -> &[Agreement] {
+        self.agreements.get(&AGREEMENTS).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn set_agreements(&mut self, waiting: Vec<Agreement>) {
+        match waiting.is_empty() {
+            true => self.agreements.remove(&AGREEMENTS),
+            false => self.agreements.insert(AGREEMENTS, waiting),
+        }
     }
 
     /// All invitations by key, closed ones included.
@@ -420,6 +440,7 @@ impl State {
             .chain(self.accounts.pending_hashes())
             .chain(self.reopened.hashes())
             .chain(self.former_keys.hashes())
+            .chain(self.agreements.hashes())
     }
 
     /// How each party of a period came out so far.

@@ -94,7 +94,7 @@ async fn say(
     clock: &dyn Clock,
 ) -> Result<ExitCode, Failure> {
     let Planned { measure, sentence, warning } = planned;
-    let transaction = sign(operator, measure, visit.state(), clock);
+    let transaction = sign(operator, measure.clone(), visit.state(), clock);
     visit.judge(&transaction).map_err(failed)?;
     if common.dry_run {
         tell(
@@ -115,24 +115,41 @@ async fn say(
     let written = secret.as_ref().map(Secret::write).transpose()?;
     let patience = Duration::from_secs(common.wait);
     let seen = visit.submit(&transaction, Topic::Acts, patience).await.map_err(failed)?;
+    let waits = waits(visit.state(), &measure);
     let file = written.map(|path| path.display().to_string());
     let answer = json!({
         "done": sentence, "warning": warning, "height": seen.height,
         "time": seen.time.to_string(), "transaction": seen.hash.to_string(), "file": file,
+        "waits_for": waits.as_ref().map(|(count, _)| count),
     });
     let hand_over = file.map(|file| format!("\nHand {file} to the household, over a safe way."));
     tell(
         common,
         &answer,
         &format!(
-            "{sentence}{}\nIt stands in block {} of {}.{}",
+            "{sentence}{}\nIt stands in block {} of {}.{}{}",
             note(warning.as_deref()),
             seen.height,
             seen.time,
-            hand_over.unwrap_or_default()
+            hand_over.unwrap_or_default(),
+            waits.map(|(_, words)| words).unwrap_or_default()
         ),
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many more operators have to want a measure before it is carried out, and that in words.
+fn waits(state: &State, measure: &Measure) -> Option<(usize, String)> {
+    let waiting = state.agreements().iter().find(|one| one.measure == *measure)?;
+    let operators = state.operators();
+    let counting = waiting.operators.iter().filter(|key| operators.contains(key)).count();
+    let more = usize::from(operators.approvals_required()).saturating_sub(counting);
+    let words = format!(
+        "\nNothing has changed yet: {more} more of the operators must send the same before {}; \
+         `hidamari operator status` shows it to them.",
+        waiting.expires_at
+    );
+    Some((more, words))
 }
 
 fn sign(operator: &Operator, measure: Measure, state: &State, clock: &dyn Clock) -> Transaction {

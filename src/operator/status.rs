@@ -1,7 +1,9 @@
 //! What an operator wants to see before acting.
 
+use ledger::acts::{Agreement, Measure};
 use ledger::genesis::Genesis;
 use ledger::state::State;
+use ledger::validators::Validator;
 use market::fingerprint::Fingerprint;
 use market::time::Timestamp;
 use serde_json::{Value, json};
@@ -14,13 +16,13 @@ use crate::operator::measures::purpose_words;
 #[expect(clippy::print_stdout, reason = "this is the command's output")]
 pub(super) fn show(state: &State, genesis: &Genesis, now: Timestamp, as_json: bool) {
     if as_json {
-        println!("{:#}", as_value(state, genesis));
+        println!("{:#}", as_value(state, genesis, now));
     } else {
         println!("{}", in_words(state, genesis, now));
     }
 }
 
-fn as_value(state: &State, genesis: &Genesis) -> Value {
+fn as_value(state: &State, genesis: &Genesis, now: Timestamp) -> Value {
     let chain = state.chain();
     let members = state.members().iter().map(|(party, member)| {
         json!({
@@ -60,6 +62,10 @@ fn as_value(state: &State, genesis: &Genesis) -> Value {
         "validators": validators.collect::<Vec<_>>(),
         "operators": operators.keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "approvals_required": operators.approvals_required(),
+        "agreements": agreements(state, now).map(|one| json!({
+            "measure": measure_words(&one.measure), "expires_at": one.expires_at.to_string(),
+            "operators": one.operators.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -119,5 +125,39 @@ fn in_words(state: &State, genesis: &Genesis, now: Timestamp) -> String {
     let operators = state.operators();
     lines.push(format!("\nOperators, of whom {} must approve:", operators.approvals_required()));
     lines.extend(operators.keys().iter().map(|key| format!("  {key}")));
+    let waiting: Vec<_> = agreements(state, now).collect();
+    if !waiting.is_empty() {
+        lines.push("\nWaits for more operators, who agree by sending the same:".to_owned());
+    }
+    for one in waiting {
+        lines.push(format!("  {}, until {}", measure_words(&one.measure), one.expires_at));
+        lines.extend(one.operators.iter().map(|key| format!("    wanted by {key}")));
+    }
     lines.join("\n")
+}
+
+/// The measures that wait for more operators and have not expired.
+fn agreements(state: &State, now: Timestamp) -> impl Iterator<Item = &Agreement> {
+    state.agreements().iter().filter(move |one| one.expires_at > now)
+}
+
+/// What a measure comes to, key by key: whoever agrees has to see exactly what it is.
+fn measure_words(measure: &Measure) -> String {
+    match measure {
+        Measure::Operators { operators } => {
+            let keys: Vec<_> = operators.keys().iter().map(ToString::to_string).collect();
+            let required = operators.approvals_required();
+            format!("operators {}, of whom {required} must approve", keys.join(" "))
+        }
+        Measure::Validators { set, endpoints } => {
+            let one = |validator: &Validator| {
+                let at = endpoints.iter().find(|endpoint| endpoint.key == validator.key);
+                let at = at.map(|endpoint| format!(" at {}", endpoint.address));
+                format!("{} (power {}){}", validator.key, validator.power, at.unwrap_or_default())
+            };
+            format!("validators {}", set.iter().map(one).collect::<Vec<_>>().join(", "))
+        }
+        // Nothing else waits.
+        _ => String::new(),
+    }
 }

@@ -4,7 +4,8 @@ use borsh::{BorshDeserialize, BorshSerialize, io};
 use market::keys::{PublicKey, SignatureError};
 use std::collections::BTreeSet;
 
-use super::{NotApplied, Scene, check_text};
+use super::membership::check_free;
+use super::{Endpoint, NotApplied, Scene};
 use crate::validators::ValidatorSet;
 
 /// The most operators a community may have.
@@ -89,15 +90,6 @@ impl BorshDeserialize for Operators {
     }
 }
 
-/// Where a validator listens for the others.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Endpoint {
-    /// The validator's key.
-    pub key: PublicKey,
-    /// A multiaddress, for example `/dns4/node.example/tcp/7400`; 1 to 255 bytes.
-    pub address: String,
-}
-
 impl Scene<'_> {
     /// The header of this block names the new set, which decides the next height.
     pub(super) fn change_validators(
@@ -105,9 +97,18 @@ impl Scene<'_> {
         set: &ValidatorSet,
         endpoints: &[Endpoint],
     ) -> Result<(), NotApplied> {
+        if self.state.validators() == set && self.state.endpoints() == endpoints {
+            return Err(NotApplied::NoChange);
+        }
+        let known = |key: &PublicKey| self.state.validators().iter().any(|one| one.key == *key);
+        let mut new = set.iter().map(|validator| &validator.key).filter(|key| !known(key));
+        new.try_for_each(|key| check_free(self.state, key))?;
         let mut named = BTreeSet::new();
-        for Endpoint { key, address } in endpoints {
-            check_text("endpoint address", address, 1, 255)?;
+        for endpoint in endpoints {
+            let key = &endpoint.key;
+            if !endpoint.is_usable() {
+                return Err(NotApplied::EndpointUnusable(endpoint.address.clone()));
+            }
             if !set.iter().any(|validator| validator.key == *key) {
                 return Err(NotApplied::EndpointOfNobody(*key));
             }
@@ -127,6 +128,9 @@ impl Scene<'_> {
         if self.state.operators() == operators {
             return Err(NotApplied::NoChange);
         }
+        let known = self.state.operators();
+        let mut new = operators.keys().iter().filter(|key| !known.contains(key));
+        new.try_for_each(|key| check_free(self.state, key))?;
         let operators = operators.clone();
         self.state.charter = self.state.charter.amended(|articles| articles.operators = operators);
         Ok(())

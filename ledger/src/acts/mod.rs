@@ -10,8 +10,10 @@
 //! what happens in a block are the same lines of code, and an act that does not hold changes
 //! nothing.
 
+mod agreement;
 mod approval;
 mod dispute;
+mod endpoint;
 mod governance;
 mod invitation;
 mod membership;
@@ -29,9 +31,11 @@ use market::time::{DeliveryPeriod, Timestamp};
 use std::collections::BTreeSet;
 use std::fmt;
 
+pub use agreement::{AGREEMENT_DAYS, Agreement};
 pub use approval::{Approval, settlements_digest};
 pub use dispute::{Corrected, Dispute, DisputeStatus, NOTE_BYTES_MAX, REASON_BYTES_MAX, Verdict};
-pub use governance::{Endpoint, NotOperators, OPERATORS_MAX, Operators};
+pub use endpoint::Endpoint;
+pub use governance::{NotOperators, OPERATORS_MAX, Operators};
 pub use invitation::{CANDIDATES_MAX, Invitation, InvitationStatus, Purpose, join_consent};
 pub use membership::key_consent;
 pub use payout::{PAYOUT_MAX, REFERENCE_BYTES_MAX};
@@ -181,7 +185,22 @@ impl Scene<'_> {
             return Err(NotApplied::NotAnOperator(act.operator));
         }
         self.count(Signer::Operator(act.operator), act.sequence)?;
-        match &act.measure {
+        if !act.measure.needs_agreement() {
+            return self.take(act.operator, &act.measure);
+        }
+        let enough = self.agree(act.operator, &act.measure)?;
+        let before = self.state.charter.clone();
+        // Whatever waits could be carried out as things are.
+        self.take(act.operator, &act.measure)?;
+        if !enough {
+            self.state.charter = before;
+        }
+        Ok(())
+    }
+
+    /// Carries out what an operator decides.
+    fn take(&mut self, operator: PublicKey, measure: &Measure) -> Result<(), NotApplied> {
+        match measure {
             Measure::Invite { invitation, purpose, expires_at } => {
                 self.invite(*invitation, purpose, *expires_at)
             }
@@ -194,10 +213,10 @@ impl Scene<'_> {
             Measure::Validators { set, endpoints } => self.change_validators(set, endpoints),
             Measure::Operators { operators } => self.change_operators(operators),
             Measure::Approve { from, through, settlements } => {
-                self.approve(act.operator, *from, *through, settlements)
+                self.approve(operator, *from, *through, settlements)
             }
             Measure::Decide { dispute, verdict, note } => {
-                self.decide(act.operator, *dispute, verdict, note)
+                self.decide(operator, *dispute, verdict, note)
             }
             Measure::RecordPayout { party, amount, reference } => {
                 self.record_payout(*party, *amount, reference)

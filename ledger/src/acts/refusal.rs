@@ -93,6 +93,9 @@ pub enum NotApplied {
     /// Two endpoints for one validator.
     #[error("two endpoints are named for validator {0}")]
     EndpointTwice(PublicKey),
+    /// An endpoint that not every validator can use.
+    #[error("an endpoint must be written /ip4/ADDRESS/tcp/PORT/p2p/PEER-ID or with ip6, not {0:?}")]
+    EndpointUnusable(String),
     /// The approval of something that is not settled, or about to be settled again.
     #[error("the period {0:?} is not settled yet")]
     NotSettled(DeliveryPeriod),
@@ -178,6 +181,7 @@ impl NotApplied {
             Self::NoChange => "no_change",
             Self::EndpointOfNobody(_) => "endpoint_of_nobody",
             Self::EndpointTwice(_) => "endpoint_twice",
+            Self::EndpointUnusable(_) => "endpoint_unusable",
             Self::NotSettled(_) => "not_settled",
             Self::NothingToApprove => "nothing_to_approve",
             Self::ApprovedBefore => "approved_before",
@@ -206,6 +210,7 @@ impl NotApplied {
             | Self::Consent(_)
             | Self::EndpointOfNobody(_)
             | Self::EndpointTwice(_)
+            | Self::EndpointUnusable(_)
             | Self::CorrectedTwice(_)
             | Self::PayoutOutOfRange(_) => true,
             _ => false,

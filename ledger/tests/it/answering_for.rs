@@ -126,8 +126,13 @@ fn who_is_no_operator_any_more_does_not_count() {
     let digest = seen(&chain, range, minute(340));
     chain.block(minute(340), vec![approve(&genesis, 0, 1, range, digest)]);
     let operators = Operators::new((1..3).map(|n| operator_key(n).public()).collect(), 2).unwrap();
-    let changed = by_operator_in(&genesis, 1, 1, Measure::Operators { operators });
-    chain.block(minute(341), vec![changed, approve(&genesis, 1, 2, range, digest)]);
+    let changed = |n, sequence| {
+        by_operator_in(&genesis, n, sequence, Measure::Operators { operators: operators.clone() })
+    };
+    chain.block(
+        minute(341),
+        vec![changed(0, 2), changed(1, 1), approve(&genesis, 1, 2, range, digest)],
+    );
     assert_eq!(chain.state.finality(quarter(20), minute(342)), Finality::Provisional);
     chain.block(minute(342), vec![approve(&genesis, 2, 1, range, digest)]);
     assert_eq!(chain.state.finality(quarter(20), minute(343)), Finality::FinalByApproval);

@@ -2,9 +2,9 @@
 
 use ledger::acts::{EdgeChange, Endpoint, Measure, NotApplied, NotOperators, Operators};
 use ledger::follower::{Follower, NotFollowed};
-use ledger::genesis::GenesisError;
+use ledger::genesis::{Genesis, GenesisError};
 use ledger::transaction::{MEMBER_TRANSACTION_BYTES_MAX, TRANSACTION_BYTES_MAX, Transaction};
-use ledger::validators::Validator;
+use ledger::validators::{Validator, ValidatorSet};
 use market::clearing::MechanismKind;
 use market::energy::Energy;
 use market::keys::PublicKey;
@@ -148,19 +148,30 @@ fn rules_that_genesis_would_refuse_are_refused_later_too() {
     );
 }
 
+fn address(n: usize) -> String {
+    let mut peer = vec![0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+    peer.extend([u8::try_from(n).expect("few"); 32]);
+    format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", 7_400 + n, bs58::encode(peer).into_string())
+}
+
 #[test]
 fn the_next_height_is_decided_by_the_new_validators() {
     let mut chain = Chain::new();
     let five = validators(&[1; 5]);
-    let endpoint = |n| Endpoint {
-        key: validator_key(n).public(),
-        address: format!("/ip4/127.0.0.1/tcp/{}", 7_400 + n),
-    };
+    let endpoint = |n| Endpoint { key: validator_key(n).public(), address: address(n) };
     let changed = |set, endpoints| by_operator(0, 1, Measure::Validators { set, endpoints });
     let nobody = changed(validators(&[1; 4]), vec![endpoint(4)]);
     assert_eq!(refused(&chain, minute(1), &nobody), "endpoint_of_nobody");
     let twice = changed(five.clone(), vec![endpoint(4), endpoint(4)]);
     assert_eq!(refused(&chain, minute(1), &twice), "endpoint_twice");
+    let name = Endpoint { address: "/dns4/node.example/tcp/7400".to_owned(), ..endpoint(4) };
+    assert_eq!(refused(&chain, minute(1), &changed(five.clone(), vec![name])), "endpoint_unusable");
+    let keys = [party_key(1).public(), operator_key(0).public()];
+    for key in keys {
+        let taken = ValidatorSet::new(vec![Validator { key, power: 1 }]).unwrap();
+        assert_eq!(refused(&chain, minute(1), &changed(taken, vec![])), "key_in_use");
+    }
+    assert_eq!(refused(&chain, minute(1), &changed(validators(&[1; 4]), vec![])), "no_change");
     let endpoints = vec![endpoint(0), endpoint(4)];
     let before = chain.state.validators().hash();
     chain.block(minute(1), vec![changed(five.clone(), endpoints.clone())]);
@@ -177,6 +188,66 @@ fn the_next_height_is_decided_by_the_new_validators() {
     follower.follow(&second).unwrap();
     let address = Validator { key: validator_key(4).public(), power: 1 }.address();
     assert!(follower.state().validators().get(&address).is_some());
+}
+
+fn three_of_whom_two_agree() -> (Genesis, Chain) {
+    let keys = (0..3).map(|n| operator_key(n).public()).collect();
+    let genesis = Genesis { operators: Operators::new(keys, 2).unwrap(), ..genesis() };
+    let chain = Chain::of(&genesis);
+    (genesis, chain)
+}
+
+#[test]
+fn who_decides_and_who_operates_changes_only_if_enough_operators_say_the_same() {
+    let (genesis, mut chain) = three_of_whom_two_agree();
+    let act =
+        |n, sequence, measure: &Measure| by_operator_in(&genesis, n, sequence, measure.clone());
+    let five = Measure::Validators { set: validators(&[1; 5]), endpoints: vec![] };
+    let six = Measure::Validators { set: validators(&[1; 6]), endpoints: vec![] };
+    let two = (0..2).map(|n| operator_key(n).public()).collect();
+    let alone = Measure::Operators { operators: Operators::new(two, 1).unwrap() };
+    let before = chain.state.validators().clone();
+    chain.block(minute(1), vec![act(0, 1, &five), act(0, 2, &alone)]);
+    assert_eq!(chain.state.validators(), &before, "one of two");
+    assert_eq!(chain.state.operators().approvals_required(), 2);
+    assert_eq!(chain.state.agreements().len(), 2);
+    assert_eq!(refused(&chain, minute(2), &act(0, 3, &five)), "approved_before");
+    // Another set is another measure; who wants it does not want the first any more.
+    chain.block(minute(2), vec![act(1, 1, &six)]);
+    assert_eq!(chain.state.validators(), &before);
+    chain.block(minute(3), vec![act(0, 3, &six)]);
+    assert_eq!(chain.state.validators(), &validators(&[1; 6]));
+    assert_eq!(chain.state.agreements().len(), 1, "nothing of its kind waits any more");
+    // What waits for too long is void, and begins anew.
+    let week = 7 * 24 * 60;
+    chain.block(minute(1 + week), vec![act(2, 1, &alone)]);
+    assert_eq!(chain.state.operators().approvals_required(), 2);
+    chain.block(minute(2 + week), vec![act(1, 2, &alone)]);
+    assert_eq!(chain.state.operators().keys().len(), 2);
+    assert_eq!(chain.state.agreements(), []);
+    // From here on one is enough; and what could not be carried out does not wait either.
+    chain.block(minute(3 + week), vec![act(0, 4, &five)]);
+    assert_eq!(chain.state.validators(), &validators(&[1; 5]));
+    assert_eq!(refused(&chain, minute(4 + week), &act(0, 5, &five)), "no_change");
+}
+
+#[test]
+fn whoever_is_no_operator_any_more_does_not_count() {
+    let (genesis, mut chain) = three_of_whom_two_agree();
+    let act =
+        |n, sequence, measure: &Measure| by_operator_in(&genesis, n, sequence, measure.clone());
+    let five = Measure::Validators { set: validators(&[1; 5]), endpoints: vec![] };
+    let keys = (1..4).map(|n| operator_key(n).public()).collect();
+    let without_0 = Measure::Operators { operators: Operators::new(keys, 2).unwrap() };
+    chain.block(minute(1), vec![act(0, 1, &five), act(1, 1, &without_0), act(2, 1, &without_0)]);
+    assert!(!chain.state.operators().contains(&operator_key(0).public()));
+    chain.block(minute(2), vec![act(3, 1, &five)]);
+    assert_eq!(chain.state.validators(), &validators(&[1; 4]));
+    chain.block(minute(3), vec![act(2, 2, &five)]);
+    assert_eq!(chain.state.validators(), &validators(&[1; 5]));
+    let member = Operators::new(vec![party_key(0).public()], 1).unwrap();
+    let member = act(1, 2, &Measure::Operators { operators: member });
+    assert_eq!(refused(&chain, minute(4), &member), "key_in_use");
 }
 
 #[test]
