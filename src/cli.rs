@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use simulators::demo::{DemoOptions, HOUSEHOLDS};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use simulators::demo::{DemoGates, DemoOptions, HOUSEHOLDS};
 use simulators::simulated_meter::SimulatedMeterConfig;
 
 use crate::clear::{Clear, FILES_AND_EXIT_CODES};
@@ -90,6 +90,9 @@ pub(crate) struct Demo {
     /// How many validators, 1 to 25; 4 bear one that fails, 7 bear two
     #[arg(long, env = "HIDAMARI_VALIDATORS", default_value_t = 4)]
     pub(crate) validators: usize,
+    /// When the auctions are held
+    #[arg(long, env = "HIDAMARI_GATES", value_enum, default_value_t = Gates::Before)]
+    pub(crate) gates: Gates,
     /// Market seconds per real second, 1 to 600
     #[arg(long, env = "HIDAMARI_SPEED", default_value_t = 60.0)]
     pub(crate) speed: f64,
@@ -114,6 +117,27 @@ pub(crate) struct Demo {
     /// What to log
     #[command(flatten)]
     pub(crate) log: Log,
+}
+
+/// When the demo's auctions are held.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Gates {
+    /// Before delivery: agents trade what they forecast
+    Before,
+    /// After delivery: standing curves trade what was metered, and nobody can be worse off
+    After,
+    /// Before delivery, and after it once more what was left
+    Both,
+}
+
+impl From<Gates> for DemoGates {
+    fn from(gates: Gates) -> Self {
+        match gates {
+            Gates::Before => Self::Before,
+            Gates::After => Self::After,
+            Gates::Both => Self::Both,
+        }
+    }
 }
 
 /// Where the passphrase of encrypted key files comes from.
@@ -396,6 +420,7 @@ impl Demo {
             program,
             households: self.households,
             validators: self.validators,
+            gates: self.gates.into(),
             speed: self.speed,
             seed: self.seed,
             data_dir: self.data_dir,

@@ -258,7 +258,18 @@ fn next_gate(gates: &GateSchedule, length: PeriodLength, now: Timestamp) -> Opti
             closes_at_ms: period.start().plus_millis(lead_ms.checked_neg()?).as_millis(),
         })
     };
-    gates.leads_ms().iter().filter_map(closes).min_by_key(|gate| gate.closes_at_ms)
+    let closes_after = |lag_ms: u64| {
+        // Whatever was delivered before this period has been cleared.
+        let since = now.plus_millis(i64::try_from(lag_ms).ok()?.checked_neg()?);
+        let period = DeliveryPeriod::containing(since, length).ok()?;
+        Some(NextGate {
+            period_start_ms: period.start().as_millis(),
+            closes_at_ms: gates.ex_post_closes_at(period)?.as_millis(),
+        })
+    };
+    let after = gates.ex_post_lag_ms().and_then(closes_after);
+    let before = gates.leads_ms().iter().filter_map(closes);
+    before.chain(after).min_by_key(|gate| gate.closes_at_ms)
 }
 
 #[cfg(test)]
@@ -313,5 +324,23 @@ mod tests {
         let gate = next_gate(&single, PeriodLength::Minutes15, now).unwrap();
         assert_eq!(gate.period_start_ms, 12 * quarter, "the gate at 10:10 has just closed");
         assert_eq!(gate.closes_at_ms, 12 * quarter - 300_000);
+    }
+
+    #[test]
+    fn a_gate_after_delivery_closes_next_where_it_is_the_next() {
+        let quarter = 900_000;
+        let only_after = GateSchedule::with_ex_post(vec![], Some(600_000)).unwrap();
+        let both = GateSchedule::with_ex_post(vec![quarter], Some(600_000)).unwrap();
+        let at = |gates: &GateSchedule, ms| {
+            let gate = next_gate(gates, PeriodLength::Minutes15, Timestamp::from_millis(ms));
+            let gate = gate.unwrap();
+            (gate.period_start_ms / 900_000, gate.closes_at_ms)
+        };
+        let closes = 10 * 900_000 + 600_000;
+        assert_eq!(at(&only_after, closes - 1), (9, closes));
+        assert_eq!(at(&only_after, closes), (10, closes + 900_000));
+        // The one before delivery closes on the quarter, the one after it ten minutes later.
+        assert_eq!(at(&both, closes - 1), (9, closes));
+        assert_eq!(at(&both, closes), (12, 11 * 900_000));
     }
 }

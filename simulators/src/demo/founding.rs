@@ -23,7 +23,7 @@ use market::time::{PeriodLength, Timestamp};
 use market::zone::{Edge, Zone, ZoneId, ZoneTree};
 
 use crate::demo::home::{read_text, replace};
-use crate::demo::{DemoError, DemoOptions};
+use crate::demo::{DemoError, DemoGates, DemoOptions};
 use crate::household::{HouseholdPlan, neighbourhood};
 use crate::place::Place;
 use crate::weather::{SkyDay, SkyKind};
@@ -98,7 +98,7 @@ pub(super) fn found(options: &DemoOptions) -> Result<Founded, DemoError> {
         currency: "EUR".to_owned(),
         time_zone: "Europe/Berlin".to_owned(),
         starts_at: first_morning(seed, &place)?,
-        rules: rules(scaled_ms(20_000.0, 15 * 60_000))?,
+        rules: rules(options.gates, scaled_ms(20_000.0, 15 * 60_000))?,
         zones: zones()?,
         heartbeat_ms: scaled_ms(5_000.0, 60_000),
         block_drift_max_ms: scaled_ms(5_000.0, 60_000),
@@ -151,12 +151,20 @@ fn member(seed: u64, index: usize, plan: &HouseholdPlan) -> (PartyId, Member) {
 }
 
 /// Prices of a German household with a roof of 2024; the range of limits leaves room around them.
-fn rules(settlement_delay_ms: u64) -> Result<MarketRules, DemoError> {
+fn rules(gates: DemoGates, settlement_delay_ms: u64) -> Result<MarketRules, DemoError> {
     let price = Price::from_micros_per_kwh;
     let minute_ms = 60_000;
+    let settlement_delay_ms = settlement_delay_ms.div_ceil(minute_ms) * minute_ms;
+    // Readings come within seconds; who has none by then is not sold.
+    let after = settlement_delay_ms.div_euclid(2);
+    let (before, after) = match gates {
+        DemoGates::Before => (vec![15 * minute_ms], None),
+        DemoGates::After => (vec![], Some(after)),
+        DemoGates::Both => (vec![15 * minute_ms], Some(after)),
+    };
     Ok(MarketRules {
         period_length: PeriodLength::Minutes15,
-        gates: GateSchedule::new(vec![15 * minute_ms]).map_err(DemoError::founding)?,
+        gates: GateSchedule::with_ex_post(before, after).map_err(DemoError::founding)?,
         horizon_ms: 24 * 60 * minute_ms,
         mechanism: Schedule::always(MechanismKind::ZonalAuction),
         k_millionths: 500_000,
@@ -166,7 +174,7 @@ fn rules(settlement_delay_ms: u64) -> Result<MarketRules, DemoError> {
         tariffs: Schedule::always(
             Tariff::flat(price(320_000), price(80_000)).map_err(DemoError::founding)?,
         ),
-        settlement_delay_ms: settlement_delay_ms.div_ceil(minute_ms) * minute_ms,
+        settlement_delay_ms,
         finality_delay_ms: 7 * 24 * 60 * minute_ms,
     })
 }

@@ -28,7 +28,7 @@ use tokio::sync::watch as watch_channel;
 use tokio_util::sync::CancellationToken;
 
 pub use error::DemoError;
-pub use options::{DemoOptions, HOUSEHOLDS, SPEED, VALIDATORS};
+pub use options::{DemoGates, DemoOptions, HOUSEHOLDS, SPEED, VALIDATORS};
 pub use report::Outcome;
 pub use supervisor::{ProcessHealth, Role};
 

@@ -15,6 +15,17 @@ pub const VALIDATORS: RangeInclusive<usize> = 1..=25;
 /// How many market seconds can pass in a real one.
 pub const SPEED: RangeInclusive<f64> = 1.0..=600.0;
 
+/// When the demo's auctions are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemoGates {
+    /// A quarter of an hour before delivery: agents trade what they forecast.
+    Before,
+    /// Minutes after delivery: standing curves trade what was metered.
+    After,
+    /// Before delivery, and after it once more what the first gate left.
+    Both,
+}
+
 /// What to play.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
@@ -24,6 +35,8 @@ pub struct DemoOptions {
     pub households: u32,
     /// How many validators, in [`VALIDATORS`]; 4 bear one that fails.
     pub validators: usize,
+    /// When the auctions are held.
+    pub gates: DemoGates,
     /// Market seconds per real second; in [`SPEED`].
     pub speed: f64,
     /// Decides households, weather and keys.
@@ -101,6 +114,7 @@ mod tests {
 
     fn options() -> DemoOptions {
         DemoOptions {
+            gates: DemoGates::Before,
             program: PathBuf::new(),
             households: 12,
             validators: 4,

@@ -18,6 +18,20 @@ async fn a_neighbourhood_trades_settles_and_every_law_holds() {
 }
 
 #[tokio::test]
+async fn after_delivery_standing_curves_trade_what_was_metered_and_nobody_is_worse_off() {
+    let mut demo = Demo::start(&["--gates", "after", "--households", "6", "--periods", "3"]);
+    let (status, report) = demo.await_end();
+    assert!(status.success(), "{status}");
+    all_laws_hold(&report);
+    let judged = report["laws"].as_array().expect("laws").iter();
+    let worse_off = judged.filter(|law| law["name"] == "nobody_is_worse_off_after_delivery");
+    assert_eq!(worse_off.count(), 1);
+    assert!(report["settled_periods"].as_u64() >= Some(3));
+    assert!(report["traded_wh"].as_i64() > Some(0), "neighbours traded");
+    assert!(demo.log("house-01").contains("standing curve"), "an agent said one");
+}
+
+#[tokio::test]
 async fn ctrl_c_ends_everything_and_leaves_nothing_behind() {
     let demo = Demo::start(&["--households", "4"]);
     let pids = demo
