@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::process::ExitCode;
 
+use rustix::fs::Mode;
 use simulators::demo::Outcome;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -20,7 +21,8 @@ pub(crate) enum Size {
     Medium,
 }
 
-/// Runs a role on a runtime of its own.
+/// Runs a role on a runtime of its own. What it writes is for its user alone: readings, trades and
+/// keys of households lie in all of it.
 ///
 /// # Errors
 /// [`Failure`] of the role, or of the runtime itself.
@@ -28,6 +30,7 @@ pub(crate) fn block_on(
     size: Size,
     role: impl Future<Output = Result<ExitCode, Failure>>,
 ) -> Result<ExitCode, Failure> {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let mut builder = match size {
         Size::Small => tokio::runtime::Builder::new_current_thread(),
         Size::Medium => tokio::runtime::Builder::new_multi_thread(),

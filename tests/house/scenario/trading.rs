@@ -1,5 +1,7 @@
 //! The main job, end to end.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ async fn ctrl_c_ends_everything_and_leaves_nothing_behind() {
             (pids.len() == 9 && demo.height().await > 2).then_some(pids)
         })
         .await;
+    let open = open_to_others(&demo.data_dir());
+    assert_eq!(open, Vec::<PathBuf>::new(), "what others could read");
     let (status, _) = demo.end();
     assert!(status.success(), "{status}");
     assert!(pids.iter().all(|pid| !is_running(*pid)), "no process is left");
@@ -114,6 +118,23 @@ async fn a_directory_bears_one_demo_at_a_time_and_the_next_after_a_kill() {
     assert!(status.success(), "{status}");
     all_laws_hold(&report);
     assert_eq!(report["restarts"], 0, "nobody was in the way");
+}
+
+/// The files and directories that somebody else than their owner could read or write.
+fn open_to_others(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let entry = entry.expect("an entry");
+        // A journal may be gone by now.
+        let Ok(about) = entry.metadata() else { continue };
+        if about.permissions().mode() & 0o077 != 0 {
+            found.push(entry.path());
+        }
+        if about.is_dir() {
+            found.extend(open_to_others(&entry.path()));
+        }
+    }
+    found
 }
 
 /// Time for a clock to pass; only where there is nothing to look at.
