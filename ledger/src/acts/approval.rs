@@ -85,7 +85,7 @@ impl Scene<'_> {
         if approved_before { Err(NotApplied::ApprovedBefore) } else { Ok(()) }
     }
 
-    /// Counts an approval of one period's settlement; whether it is a new one.
+    /// Counts an approval of one period's settlement; whether it changes anything.
     fn note_approval(
         &mut self,
         operator: PublicKey,
@@ -97,12 +97,16 @@ impl Scene<'_> {
         let known = known.filter(|known| known.settlement == settlement).cloned();
         let fresh = || Approval { settlement, operators: BTreeSet::new(), final_at: None };
         let mut approval = known.unwrap_or_else(fresh);
-        if !approval.operators.insert(operator) {
-            return false;
-        }
+        let is_new = approval.operators.insert(operator);
         // Who is no operator any more does not count.
         let counting = approval.operators.iter().filter(|key| operators.contains(key)).count();
-        if counting >= usize::from(operators.approvals_required()) {
+        let enough = counting >= usize::from(operators.approvals_required());
+        // Fewer may be required by now than when the others approved.
+        let completes = enough && approval.final_at.is_none();
+        if !is_new && !completes {
+            return false;
+        }
+        if completes {
             approval.final_at = Some(self.time);
         }
         self.state.approvals.insert(period, approval);

@@ -138,6 +138,23 @@ fn who_is_no_operator_any_more_does_not_count() {
     assert_eq!(chain.state.finality(quarter(20), minute(343)), Finality::FinalByApproval);
 }
 
+#[test]
+fn who_has_approved_completes_it_once_fewer_are_required() {
+    let (genesis, mut chain) = two_settled();
+    let range = (20, 20);
+    let digest = seen(&chain, range, minute(340));
+    chain.block(minute(340), vec![approve(&genesis, 0, 1, range, digest)]);
+    let again = approve(&genesis, 0, 2, range, digest);
+    assert_eq!(refusal(&chain, minute(341), &again), NotApplied::ApprovedBefore);
+    let keys = chain.state.operators().keys().to_vec();
+    let fewer = Measure::Operators { operators: Operators::new(keys, 1).unwrap() };
+    let changed = [0, 1].map(|n| by_operator_in(&genesis, n, 3, fewer.clone()));
+    chain.block(minute(341), changed.to_vec());
+    assert_eq!(chain.state.finality(quarter(20), minute(342)), Finality::Provisional);
+    chain.block(minute(342), vec![approve(&genesis, 0, 4, range, digest)]);
+    assert_eq!(chain.state.finality(quarter(20), minute(343)), Finality::FinalByApproval);
+}
+
 fn dispute(n: usize, sequence: u64, period: DeliveryPeriod) -> Transaction {
     let reason = "my meter was exchanged".to_owned();
     by_party(n, sequence, Matter::Dispute { period, reason })
