@@ -209,6 +209,11 @@ impl<S: Archive> Validator<S> {
         draft
     }
 
+    /// Whether a time is longer ago than clocks may differ.
+    fn is_behind(&self, time: Timestamp) -> bool {
+        time.millis_since(self.clock.now()) < self.drift_max_ms.saturating_neg()
+    }
+
     fn check_time(&self, time: Timestamp, standing: Standing) -> Result<(), String> {
         let now = self.clock.now();
         let ahead_ms = time.millis_since(now);
@@ -216,7 +221,7 @@ impl<S: Archive> Validator<S> {
         if standing == Standing::Fresh || ahead_ms > 0 {
             self.clock_offset.note(time, now);
         }
-        let late = standing == Standing::Fresh && ahead_ms < self.drift_max_ms.saturating_neg();
+        let late = standing == Standing::Fresh && self.is_behind(time);
         let early = standing != Standing::Certified && ahead_ms > self.drift_max_ms;
         if !late && !early {
             return Ok(());
@@ -280,6 +285,10 @@ impl<S: Archive> Application for Validator<S> {
             self.executed.insert(hash, executed);
         }
         Ok(hash)
+    }
+
+    fn is_late(&self, bytes: &[u8]) -> bool {
+        Block::from_bytes(bytes).is_ok_and(|block| self.is_behind(block.header.time))
     }
 
     async fn commit(

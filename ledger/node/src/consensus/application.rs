@@ -58,6 +58,10 @@ pub trait Application: Send + 'static {
         standing: Standing,
     ) -> impl Future<Output = Result<BlockHash, Refusal>> + Send;
 
+    /// Whether a body that [`Application::check`] finds good if it is proposed again would be too
+    /// old as a new one.
+    fn is_late(&self, bytes: &[u8]) -> bool;
+
     /// Makes the next block and its certificate durable (fsynced) and applies it. Afterwards
     /// [`Application::tip`] is this height, and its undecided bodies are gone.
     ///

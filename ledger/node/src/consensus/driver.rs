@@ -9,6 +9,7 @@
 mod tests;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::engine::host::{HeightParams, Next};
@@ -16,6 +17,7 @@ use arc_malachitebft_app_channel::app::engine::util::events::Event;
 use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
 use arc_malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, NetworkRequest, Reply};
 use arc_malachitebft_core_types::LinearTimeouts;
+use ledger::block::BlockHash;
 use ledger::validators::Address;
 use market::keys::ChainId;
 use market::time::Timestamp;
@@ -24,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::allow_list::AllowList;
 use super::application::Application;
-use super::context::{Chain, Height, Seats, Voter};
+use super::context::{Chain, Height, Proposal, Seats, Voter};
 use super::evidence::EvidenceFile;
-use super::parts::{Assembly, Place};
+use super::parts::{Assembly, Body, Place, ROUNDS_AHEAD};
 use super::peers::Opening;
 use super::signing::ChainVerifier;
 use super::status::{ConsensusStatus, Phase};
@@ -76,6 +78,11 @@ pub(super) struct Driver<A> {
     pub(super) network: mpsc::Sender<NetworkMsg<Chain>>,
     pub(super) network_requests: mpsc::Sender<NetworkRequest>,
     pub(super) parts: Assembly,
+    /// The first proposal that its proposer has signed for each round of this height: the block,
+    /// and the earlier round in which it got its prevotes, if it is proposed again.
+    pub(super) proposed: BTreeMap<(u64, u32), (BlockHash, Option<u32>)>,
+    /// Old bodies whose proposals have not come yet.
+    pub(super) waiting: Vec<Body>,
     /// The round that runs, once the engine has started one at the next height.
     pub(super) running: Option<Place>,
     /// The start of the first height, while it waits for a quorum.
@@ -116,6 +123,8 @@ impl<A: Application> Driver<A> {
             network: channels.network.clone(),
             network_requests: channels.net_requests.clone(),
             parts: Assembly::new(allowed.peers()),
+            proposed: BTreeMap::new(),
+            waiting: Vec::new(),
             allowed,
             outside_since: None,
             running: None,
@@ -255,9 +264,13 @@ impl<A: Application> Driver<A> {
         }
     }
 
-    /// Notes a validator that is ahead of us: by its message we know that the next height runs.
+    /// Notes what proposers sign, and a validator that is ahead of us: by its message we know that
+    /// the next height runs.
     pub(super) fn hear(&mut self, event: &Event<Chain>) -> Result<(), ConsensusError> {
         let Event::Received(message) = event else { return Ok(()) };
+        if let SignedConsensusMsg::Proposal(proposal) = message {
+            self.note_proposal(message, &proposal.message)?;
+        }
         let (height, next) = (message.height().0, self.next_height());
         // The running height is the engine's business, and far ones are nobody's.
         let is_news = if self.running.is_some() { height == next + 1 } else { height == next };
@@ -266,6 +279,27 @@ impl<A: Application> Driver<A> {
         }
         self.heard = height;
         if self.held.is_some() { self.start_next("another validator started") } else { Ok(()) }
+    }
+
+    /// The first word of a round's proposer counts, as it does for the engine.
+    fn note_proposal(
+        &mut self,
+        message: &SignedConsensusMsg<Chain>,
+        proposal: &Proposal,
+    ) -> Result<(), ConsensusError> {
+        let next = self.next_height();
+        self.proposed.retain(|(height, _), _| *height == next);
+        let Some(round) = proposal.round.as_u32() else { return Ok(()) };
+        let place = (proposal.height.0, round);
+        let is_near = place.0 == next && round <= self.place().round.saturating_add(ROUNDS_AHEAD);
+        if !is_near || self.proposed.contains_key(&place) {
+            return Ok(());
+        }
+        let is_his_turn = self.seats()?.proposer(next, round).voter == proposal.proposer;
+        if is_his_turn && self.is_signed(message)? {
+            self.proposed.insert(place, (proposal.value.0, proposal.pol_round.as_u32()));
+        }
+        Ok(())
     }
 
     fn is_signed(&self, message: &SignedConsensusMsg<Chain>) -> Result<bool, ConsensusError> {

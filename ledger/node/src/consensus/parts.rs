@@ -23,7 +23,7 @@ const STREAMS_PER_PUBLISHER: usize = 4;
 /// Heights after the next one for which parts are kept: others may be ahead while we commit.
 const HEIGHTS_AHEAD: u64 = 3;
 /// Rounds after the current one for which parts are kept; the engine looks ahead as far.
-const ROUNDS_AHEAD: u32 = 10;
+pub(super) const ROUNDS_AHEAD: u32 = 10;
 
 /// A body whose pieces are all there.
 #[derive(Debug, Clone, PartialEq, Eq)]

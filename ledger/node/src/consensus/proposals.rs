@@ -8,9 +8,12 @@ use ledger::block::{BLOCK_BYTES_MAX, BlockHash};
 
 use super::ConsensusError;
 use super::application::{Application, Refusal, Standing, Undecided};
-use super::context::{Chain, Height, Part, Value};
+use super::context::{Chain, Height, Outline, Part, Value};
 use super::driver::{Driver, send};
 use super::parts::{Body, Place, cut};
+
+/// How many old bodies wait for their proposals; each is of at most a block's length.
+const WAITING_MAX: usize = 8;
 
 impl<A: Application> Driver<A> {
     /// Gives the engine the bodies that are known for a round as it starts: those that came early,
@@ -34,6 +37,9 @@ impl<A: Application> Driver<A> {
         }
         while let Some(body) = self.parts.take(place) {
             values.extend(self.judge(body).await?);
+        }
+        while let Some(value) = self.judge_waiting().await? {
+            values.push(value);
         }
         send(reply, values);
         Ok(())
@@ -134,6 +140,9 @@ impl<A: Application> Driver<A> {
             if let Some(body) = self.parts.take(place) {
                 value = self.judge(body).await?;
             }
+            if value.is_none() {
+                value = self.judge_waiting().await?;
+            }
         } else if self.parts.knows_of(place.height) {
             // Handed out when the round starts.
             self.start_next("a proposal arrives")?;
@@ -145,11 +154,14 @@ impl<A: Application> Driver<A> {
     /// What the application says about a body, durable if it is good. A garbled one is no value at
     /// all: it says nothing about the block that it pretends to be.
     async fn judge(&mut self, body: Body) -> Result<Option<ProposedValue<Chain>>, ConsensusError> {
-        let Body { outline, bytes } = body;
-        let (height, round, valid_round) = (outline.height, outline.round, outline.valid_round);
-        let standing = if valid_round.is_some() { Standing::Reproposed } else { Standing::Fresh };
-        let (hash, validity) = match self.application.check(height, &bytes, standing).await {
+        let Outline { height, round, valid_round, .. } = body.outline;
+        let Some(checked) = self.check(&body).await else {
+            self.wait_for_proposal(body);
+            return Ok(None);
+        };
+        let (hash, validity) = match checked {
             Ok(hash) => {
+                let bytes = body.bytes;
                 let body = Undecided { height, round, hash, own: false, bytes };
                 self.application.put_undecided(body).await?;
                 (hash, Validity::Valid)
@@ -163,6 +175,54 @@ impl<A: Application> Driver<A> {
             }
         };
         self.value(height, round, valid_round, hash, validity).map(Some)
+    }
+
+    /// A block that is proposed again may be old. But parts are not signed, so their claim waives
+    /// nothing: the proposer's own signed word does, for which the engine wants the prevotes of the
+    /// earlier round. `None`: the block is too old without that word, which may still come.
+    async fn check(&mut self, body: &Body) -> Option<Result<BlockHash, Refusal>> {
+        let Outline { height, round, valid_round, .. } = body.outline;
+        if valid_round.is_none() {
+            return Some(self.application.check(height, &body.bytes, Standing::Fresh).await);
+        }
+        let hash = match self.application.check(height, &body.bytes, Standing::Reproposed).await {
+            Ok(hash) => hash,
+            refused => return Some(refused),
+        };
+        let signed = self.proposed.get(&(height, round)).copied();
+        if signed.is_some_and(|(block, again)| block == hash && again.is_some()) {
+            return Some(Ok(hash));
+        }
+        if !self.application.is_late(&body.bytes) {
+            return Some(Ok(hash));
+        }
+        signed?;
+        Some(self.application.check(height, &body.bytes, Standing::Fresh).await)
+    }
+
+    /// Keeps an old body until its proposer's signed proposal has come.
+    fn wait_for_proposal(&mut self, body: Body) {
+        if self.waiting.len() >= WAITING_MAX {
+            self.waiting.remove(0);
+        }
+        self.waiting.push(body);
+    }
+
+    /// Judges the next of the waiting bodies whose proposals have come.
+    async fn judge_waiting(&mut self) -> Result<Option<ProposedValue<Chain>>, ConsensusError> {
+        let next = self.next_height();
+        self.waiting.retain(|body| body.outline.height == next);
+        while let Some(at) = self
+            .waiting
+            .iter()
+            .position(|body| self.proposed.contains_key(&(body.outline.height, body.outline.round)))
+        {
+            let body = self.waiting.remove(at);
+            if let Some(value) = self.judge(body).await? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     fn value(

@@ -34,7 +34,7 @@ use crate::consensus::sim::world::genesis::{
     market_time, metering_point, party, party_key, validator_key,
 };
 use crate::consensus::sim::world::member::Member;
-use crate::consensus::sim::world::{Forgery, Plan, Record, Seat, forgery, genesis, lock};
+use crate::consensus::sim::world::{Forgery, Plan, Record, Seat, genesis, lock};
 use crate::consensus::{
     ConsensusConfig, ConsensusError, ConsensusStatus, Guard, Timeouts, peer_id,
 };
@@ -402,9 +402,8 @@ fn meddle(
             if bodies == Bodies::Withholds {
                 continue;
             }
-            let is_oversized = lock(&forgery).is_some_and(Forgery::is_oversized);
-            let parts = if is_oversized { forgery::oversized(&part) } else { vec![part] };
-            for part in parts {
+            let forgery = *lock(&forgery);
+            for part in Forgery::parts(forgery, part) {
                 if network.send(NetworkMsg::PublishProposalPart(part)).await.is_err() {
                     return;
                 }

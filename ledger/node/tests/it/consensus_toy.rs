@@ -158,6 +158,10 @@ impl Application for Toy {
         }
     }
 
+    fn is_late(&self, _: &[u8]) -> bool {
+        false
+    }
+
     async fn commit(
         &mut self,
         bytes: Vec<u8>,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::disk::Disk;
 use super::engine::{Mail, Out, Phase, Wire};
-use super::forgery;
+use super::forgery::Forgery;
 use super::member::Member;
 use crate::consensus::context::{Chain, Voter};
 use crate::consensus::driver::Driver;
@@ -36,7 +36,7 @@ pub(super) struct Rest {
     pub(super) mailbox: VecDeque<Mail>,
     pub(super) out: Vec<Out>,
     pub(super) failure: Option<String>,
-    pub(super) oversized: bool,
+    pub(super) forgery: Option<Forgery>,
 }
 
 /// An effect that could not be carried out; why stands in `failure`.
@@ -70,8 +70,8 @@ impl Rest {
             return Err(self.fail(error.to_string()));
         }
         while let Ok(NetworkMsg::PublishProposalPart(part)) = self.published.try_recv() {
-            let parts = if self.oversized { forgery::oversized(&part) } else { vec![part] };
-            self.out.extend(parts.into_iter().map(|part| Out::Publish(Wire::Part(part))));
+            let parts = Forgery::parts(self.forgery, part).into_iter();
+            self.out.extend(parts.map(|part| Out::Publish(Wire::Part(part))));
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::disk::Disk;
 use super::effects::Rest;
+use super::forgery::Forgery;
 use super::member::Member;
 use super::record::Stop;
 use crate::consensus::allow_list::AllowList;
@@ -81,7 +82,7 @@ pub(super) struct Setting {
     /// The height until which it only fetches blocks.
     pub(super) watched_height: Option<u64>,
     /// Sends bodies that are longer than a block can be.
-    pub(super) oversized: bool,
+    pub(super) forgery: Option<Forgery>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ pub(super) struct Engine {
 impl Engine {
     /// A process that starts: its driver, and the core at its first height.
     pub(super) async fn start(setting: Setting, member: Member) -> Self {
-        let Setting { chain, key, guard, disk, allowed, watched_height, oversized } = setting;
+        let Setting { chain, key, guard, disk, allowed, watched_height, forgery } = setting;
         let config = ConsensusConfig {
             chain,
             moniker: String::new(),
@@ -151,7 +152,7 @@ impl Engine {
             mailbox: VecDeque::from([first]),
             out: Vec::new(),
             failure: None,
-            oversized,
+            forgery,
         };
         let (metrics, early, fetched) = (Metrics::new(), VecDeque::new(), BTreeMap::new());
         let mut engine = Self { core: None, params, metrics, rest, early, fetched };

@@ -2,6 +2,7 @@
 
 use arc_malachitebft_app_channel::app::streaming::{StreamContent, StreamMessage};
 use ledger::block::{BLOCK_BYTES_MAX, Block, BlockHash, transactions_root};
+use ledger::draft::Draft;
 use ledger::genesis::Genesis;
 use ledger::state::State;
 use ledger::transaction::Transaction;
@@ -38,6 +39,8 @@ pub(in crate::consensus) enum Forgery {
     BodyOfAnother,
     NotCanonical,
     Oversize,
+    /// Long past, in parts that claim that it is proposed again.
+    Backdated,
 }
 
 impl Forgery {
@@ -80,6 +83,7 @@ impl Forgery {
             Self::BodyOfAnother => &["is not the body's"],
             Self::NotCanonical => &["bytes are no block"],
             Self::Oversize => &[],
+            Self::Backdated => &["behind this node's clock"],
         }
     }
 
@@ -88,8 +92,16 @@ impl Forgery {
         matches!(self, Self::NotCanonical | Self::Oversize)
     }
 
-    pub(in crate::consensus) fn is_oversized(self) -> bool {
-        self == Self::Oversize
+    /// A part of the block as it is sent.
+    pub(in crate::consensus) fn parts(
+        forgery: Option<Self>,
+        part: StreamMessage<Part>,
+    ) -> Vec<StreamMessage<Part>> {
+        match forgery {
+            Some(Self::Oversize) => oversized(&part),
+            Some(Self::Backdated) => vec![claimed_again(part)],
+            _ => vec![part],
+        }
     }
 
     /// Makes a bad block of a good one.
@@ -120,6 +132,11 @@ impl Forgery {
             Self::StaleTime => header.time = state.time(),
             Self::BodyOfAnother => header.transactions_root = Digest::of(&[b"another body"]),
             Self::NotCanonical | Self::Oversize => {}
+            Self::Backdated => {
+                let time = state.time().plus_millis(1);
+                let draft = Draft::open(state, time, block.salt).expect("the time rises");
+                block = draft.finish().expect("a block").block;
+            }
         }
         let mut bytes = block.to_bytes();
         if self == Self::NotCanonical {
@@ -155,7 +172,7 @@ fn order(genesis: &Genesis, state: &State, signer: usize, wh: i64, minutes: i64)
 }
 
 /// The part of an honest body as the part of one that is longer than a block can be.
-pub(in crate::consensus) fn oversized(part: &StreamMessage<Part>) -> Vec<StreamMessage<Part>> {
+fn oversized(part: &StreamMessage<Part>) -> Vec<StreamMessage<Part>> {
     let StreamContent::Data(Part::Outline(outline)) = &part.content else { return Vec::new() };
     let pieces = BLOCK_BYTES_MAX / PIECE_BYTES_MAX + 1;
     let length = u32::try_from(pieces * PIECE_BYTES_MAX).unwrap();
@@ -166,6 +183,15 @@ pub(in crate::consensus) fn oversized(part: &StreamMessage<Part>) -> Vec<StreamM
     let first = stream(0, Part::Outline(Outline { length, ..*outline }));
     let piece = |at| stream(at, Part::Piece(vec![7; PIECE_BYTES_MAX].into()));
     std::iter::once(first).chain((1..=pieces).map(piece)).collect()
+}
+
+/// The same part, whose outline claims that the block got its prevotes in an earlier round, if there
+/// was one.
+fn claimed_again(mut part: StreamMessage<Part>) -> StreamMessage<Part> {
+    if let StreamContent::Data(Part::Outline(outline)) = &mut part.content {
+        outline.valid_round = outline.round.checked_sub(1);
+    }
+    part
 }
 
 fn stream_of(outline: &Outline) -> arc_malachitebft_app_channel::app::streaming::StreamId {

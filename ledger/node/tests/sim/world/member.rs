@@ -75,6 +75,10 @@ impl Application for Member {
         judged
     }
 
+    fn is_late(&self, bytes: &[u8]) -> bool {
+        self.validator.is_late(bytes)
+    }
+
     async fn commit(
         &mut self,
         bytes: Vec<u8>,

@@ -172,7 +172,7 @@ impl Node {
             disk: self.disk.clone(),
             allowed: self.allowed.clone(),
             watched_height: self.watches.map(|(height, _)| height),
-            oversized: self.seat.forgery.is_some_and(|forgery| forgery.is_oversized()),
+            forgery: self.seat.forgery,
         };
         let engine = Engine::start(setting, member).await;
         self.running = Some(Running { engine, mempool, state, commits: committed });
