@@ -156,6 +156,12 @@ mod tests {
     }
 
     #[test]
+    fn every_zone_draws_a_lot_of_its_own() {
+        let lots: std::collections::BTreeSet<_> = (0..500).map(|n| zone_lot(ZoneId(n))).collect();
+        assert_eq!(lots.len(), 500);
+    }
+
+    #[test]
     fn the_larger_remainder_goes_first() {
         assert_eq!(shares(&[1, 2], 2, b"x"), [1, 1]);
         assert_eq!(shares(&[5, 4], 3, b"x"), [2, 1]);

@@ -10,6 +10,7 @@ use market::clearing::sharing::{SharingKey, SharingRule};
 use market::clearing::{ClearingResult, MechanismKind};
 use market::energy::Energy;
 use market::gate::{GateIndex, GateSchedule};
+use market::hash::Digest;
 use market::member::PartyId;
 use market::order::{Origin, Preferences, Side, Step};
 use market::price::Price;
@@ -437,6 +438,31 @@ fn of_a_party_that_drew_and_fed_in_the_larger_side_takes_part() {
     let said = [(0, Side::Buy, vec![(100_000, 1)]), (0, Side::Sell, vec![(150_000, 1)])];
     let book = seal(&community, &in_force(&community, &said), &of_parties(&[(500, 20)]));
     assert_eq!((book.bids().len(), book.offers().len(), book.crossed().len()), (1, 1, 0));
+}
+
+#[test]
+fn who_would_buy_from_himself_at_the_very_limit_at_which_he_sells_takes_part_on_one_side() {
+    let community = community(false);
+    let said = [(0, Side::Buy, vec![(150_000, 9)]), (0, Side::Sell, vec![(150_000, 9)])];
+    let curves = in_force(&community, &said);
+    let book = seal(&community, &curves, &of_parties(&[(500, 300)]));
+    assert_eq!((book.bids().len(), book.offers().len(), book.crossed().len()), (1, 0, 1));
+    let apart = [(0, Side::Buy, vec![(140_000, 9)]), (0, Side::Sell, vec![(150_000, 9)])];
+    let book = seal(&community, &in_force(&community, &apart), &of_parties(&[(500, 300)]));
+    assert_eq!((book.bids().len(), book.offers().len(), book.crossed().len()), (1, 1, 0));
+}
+
+/// Everybody computes the same names for orders that nobody wrote.
+#[test]
+fn a_default_curve_is_named_by_its_party_and_side() {
+    let community = community(false);
+    let residuals = of_parties(&[(500, 0), (0, 600)]);
+    let book = seal(&community, &StandingCurves::default(), &residuals);
+    let name = |n, side: &[u8]| {
+        Digest::of(&[b"hidamari/default-curve/1".as_slice(), party(n).as_bytes(), side])
+    };
+    assert_eq!(book.bids()[0].id.as_bytes(), name(0, b"buy").as_bytes());
+    assert_eq!(book.offers()[0].id.as_bytes(), name(1, b"sell").as_bytes());
 }
 
 #[test]

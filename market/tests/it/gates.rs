@@ -11,7 +11,7 @@ use market::member::PartyId;
 use market::order::{OrderId, Side};
 use proptest::prelude::*;
 
-use crate::bare::{party, period, salt};
+use crate::bare::{self, Bare, bid, offer, party, period, salt};
 use crate::community::{Community, REGISTERED_WH};
 
 const PARTIES: usize = 5;
@@ -232,6 +232,8 @@ fn orders_that_fall_are_answered_once_and_what_was_filled_stands() {
     }
     close(&community, &mut book);
     assert!(book.has_order_of(party(0)));
+    assert!(book.has_order_of(party(1)), "one side is enough");
+    assert!(!book.has_order_of(party(2)));
     let fallen = book.let_fall(period(), party(0)).unwrap();
     let told: Vec<_> = fallen.iter().map(|a| (a.gate.0, a.ordered.wh(), a.filled.wh())).collect();
     assert_eq!(told, [(1, 11, 0)], "the withdrawal is no order");
@@ -266,4 +268,20 @@ fn demand_and_supply_add_up_all_steps_by_limit() {
     let levels: Vec<_> = levels.iter().map(|(p, e)| (p.micros_per_kwh(), e.wh())).collect();
     assert_eq!(levels, [(300_000, 17), (200_000, 1), (100_000, 5)]);
     assert!(sealed.supply().unwrap().is_empty());
+    let offers = [offer(&[(100_000, 5), (200_000, 1)]), offer(&[(100_000, 2), (300_000, 4)])];
+    let levels = bare::book(&offers, salt(0)).supply().unwrap();
+    let levels: Vec<_> = levels.iter().map(|(p, e)| (p.micros_per_kwh(), e.wh())).collect();
+    assert_eq!(levels, [(100_000, 7), (200_000, 1), (300_000, 4)]);
+}
+
+#[test]
+fn a_book_is_empty_if_nobody_ordered_anything() {
+    let own = |order: Bare| Bare { party: Some(0), ..order };
+    let one = |order: Bare| bare::book(&[order], salt(0)).is_empty();
+    assert!(bare::book(&[], salt(0)).is_empty());
+    assert!(!one(bid(&[(1, 1)])) && !one(offer(&[(1, 1)])));
+    // Nobody trades with himself; but both were ordered.
+    let crossed = bare::book(&[own(bid(&[(2, 1)])), own(offer(&[(1, 1)]))], salt(0));
+    assert_eq!(crossed.crossed().len(), 1);
+    assert!(!crossed.is_empty());
 }
